@@ -1,0 +1,3 @@
+"""mlq: an ML pipeline platform you own."""
+
+__version__ = "0.1.0"
