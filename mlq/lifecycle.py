@@ -1,0 +1,87 @@
+"""The lifecycle of a job, as one table.
+
+    pending ──queue──> queued ──claim──> running ──succeed──> succeeded
+       │                  │ ^               │ ├────fail─────> failed
+       │                  │ └─retry/release─┤ ├───cancel────> canceled
+       │                  │      /lose      │ └────wait─────> waiting ──decide──> running
+       ├──start (inner)───┼────────────────>│
+       ├──skip──> skipped <──skip───────────┘ (never: only pending and queued are skipped)
+       └──cancel─────────────────────────────────────────────> canceled
+    a terminal job ──reopen──> pending (resume of its tree)
+
+Only `mlq.db.transitions` writes the column `state`, and only along this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a job is. Who enters it, who leaves it: TRANSITIONS."""
+
+    PENDING = "pending"
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    SKIPPED = "skipped"
+
+
+class Reason(StrEnum):
+    """Why a terminal job ended as it did."""
+
+    ERROR = "error"  # user code raised or exited non-zero
+    TIMEOUT = "timeout"
+    OOM = "oom"  # over its memory limit
+    LOST = "lost"  # its worker died too often
+    REJECTED = "rejected"  # a gate said no
+    CACHED = "cached"  # outputs of an equal step reused
+    TARGET = "target"  # a sweep reached its target
+    UPSTREAM = "upstream"  # skipped: an upstream did not succeed
+    CONDITION = "condition"  # skipped: branch not taken
+
+
+class JobType(StrEnum):
+    """What a job is. Leaves are executed by a worker, inner jobs follow their children."""
+
+    COMMAND = "command"
+    PIPELINE = "pipeline"
+    SWEEP = "sweep"
+    PARALLEL = "parallel"
+
+
+LIVE = frozenset({State.PENDING, State.QUEUED, State.RUNNING, State.WAITING})
+TERMINAL = frozenset(State) - LIVE
+INNER_TYPES = frozenset({JobType.PIPELINE, JobType.SWEEP})
+
+#: transition -> (states it leaves, states it may enter)
+TRANSITIONS: Mapping[str, tuple[frozenset[State], frozenset[State]]] = {
+    # a leaf's upstreams are done
+    "queue": (frozenset({State.PENDING}), frozenset({State.QUEUED})),
+    # an inner job's upstreams are done
+    "start": (frozenset({State.PENDING}), frozenset({State.RUNNING})),
+    # a worker took it
+    "claim": (frozenset({State.QUEUED}), frozenset({State.RUNNING})),
+    "succeed": (frozenset({State.RUNNING}), frozenset({State.SUCCEEDED})),
+    "fail": (frozenset({State.RUNNING, State.QUEUED}), frozenset({State.FAILED})),
+    # failed, and tried again later
+    "retry": (frozenset({State.RUNNING}), frozenset({State.QUEUED})),
+    # handed back by a draining worker; no attempt burned
+    "release": (frozenset({State.RUNNING}), frozenset({State.QUEUED})),
+    # its lease ran out
+    "lose": (frozenset({State.RUNNING}), frozenset({State.QUEUED})),
+    "wait": (frozenset({State.RUNNING}), frozenset({State.WAITING})),
+    "decide": (frozenset({State.WAITING}), frozenset({State.RUNNING})),
+    "cancel": (LIVE, frozenset({State.CANCELED})),
+    "skip": (frozenset({State.PENDING, State.QUEUED}), frozenset({State.SKIPPED})),
+    "reopen": (TERMINAL, frozenset({State.PENDING})),
+}
+
+
+def is_terminal(state: str) -> bool:
+    """Whether a job in `state` has its outcome."""
+    return State(state) in TERMINAL
