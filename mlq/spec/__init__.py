@@ -1,0 +1,38 @@
+"""Job files: text -> document -> plan. Pure, and quick to import (pydantic and PyYAML only)."""
+
+from mlq.spec.bindings import Binding, parse_binding
+from mlq.spec.builtin import BUILTIN, Component, Port
+from mlq.spec.compiler import compile_job
+from mlq.spec.document import Document, parse_value, read_document, replace
+from mlq.spec.edits import apply_overrides, find_component_files, find_local_paths
+from mlq.spec.paths import format_path
+from mlq.spec.plan import Plan, PlannedJob, Source, canonical_json, spec_digest
+from mlq.spec.references import parse_asset, parse_component, parse_compute
+from mlq.spec.tree import JobTemplate, find_builtin
+
+__all__ = [
+    "BUILTIN",
+    "Binding",
+    "Component",
+    "Document",
+    "JobTemplate",
+    "Plan",
+    "PlannedJob",
+    "Port",
+    "Source",
+    "apply_overrides",
+    "canonical_json",
+    "compile_job",
+    "find_builtin",
+    "find_component_files",
+    "find_local_paths",
+    "format_path",
+    "parse_asset",
+    "parse_binding",
+    "parse_component",
+    "parse_compute",
+    "parse_value",
+    "read_document",
+    "replace",
+    "spec_digest",
+]

@@ -1,0 +1,222 @@
+"""The job file's own shape: `command` and `pipeline` jobs and components, Azure ML CLI v2 schema.
+
+One level at a time: `jobs` holds plain mappings, which `mlq.spec.tree` validates step by step with
+the model that JOB_TYPES names. Unknown keys are problems.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt
+from pydantic_core import PydanticCustomError
+
+from mlq.spec.builtin import ARTIFACT_TYPES, LITERAL_TYPES
+
+PORT_TYPES = ARTIFACT_TYPES | LITERAL_TYPES
+MAX_RETRIES = 100
+
+
+def _as_text(value: Any) -> Any:
+    # Azure's own files write `tags: {version: 3}` and `OMP_NUM_THREADS: 4`.
+    if isinstance(value, (bool, int, float)):
+        return json.dumps(value)
+    return "" if value is None else value
+
+
+def _as_retries(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"max_retries": value}
+    return value
+
+
+def _environment(value: Any) -> Any:
+    if value is None or isinstance(value, (str, dict)):
+        return value
+    raise PydanticCustomError(
+        "environment", "must be a reference such as mlq:NAME:VERSION, or a mapping"
+    )
+
+
+def _port_type(value: Any) -> Any:
+    if isinstance(value, str) and value in PORT_TYPES:
+        return value
+    raise PydanticCustomError("port_type", "is not a type of input or output")
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
+PortType = Annotated[str, BeforeValidator(_port_type)]
+Environment = Annotated[Any, BeforeValidator(_environment)]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=10 * 365 * 86400, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Retries(_Strict):
+    """How often a failed attempt is followed by another, and when.
+
+    delay, max_delay: seconds; the n-th retry waits min(max_delay, delay * backoff ** (n - 1)).
+    """
+
+    max_retries: Annotated[int, Field(strict=True, ge=0, le=MAX_RETRIES)] = 0
+    delay: Annotated[float, Field(strict=True, ge=0, le=86400)] = 1.0
+    backoff: Annotated[float, Field(strict=True, ge=1, le=100)] = 2.0
+    max_delay: Annotated[float, Field(strict=True, ge=0, le=86400)] = 300.0
+
+
+class Limits(_Strict):
+    """timeout: seconds."""
+
+    timeout: Seconds | None = None
+
+
+class Settings(_Strict):
+    """Of a pipeline. `default_datastore` is Azure's and ignored."""
+
+    default_compute: str | None = None
+    default_datastore: str | None = None
+    continue_on_step_failure: StrictBool | None = None
+    force_rerun: StrictBool | None = None
+
+
+class TypedInput(_Strict):
+    """An input written out, or a component's input port; `path` for artifacts, else `value`."""
+
+    type: PortType | None = None
+    path: str | None = None
+    value: Any = None
+    default: Any = None
+    optional: StrictBool | None = None
+    min: Annotated[float, Field(strict=True)] | None = None
+    max: Annotated[float, Field(strict=True)] | None = None
+    enum: list[Any] | None = None
+    description: Text | None = None
+    mode: str | None = None
+    datastore: str | None = None
+
+
+class TypedOutput(_Strict):
+    """An output written out, or a component's output port."""
+
+    type: PortType | None = None
+    description: Text | None = None
+    mode: str | None = None
+    path: str | None = None
+    name: str | None = None
+    version: Text | None = None
+
+
+class _Described(_Strict):
+    schema_: str | None = Field(default=None, alias="$schema")
+    type: str | None = None
+    name: Annotated[str, Field(max_length=255)] | None = None
+    display_name: Annotated[Text, Field(max_length=1024)] | None = None
+    description: Annotated[Text, Field(max_length=65536)] | None = None
+    tags: dict[str, Text] | None = None
+    properties: dict[str, Text] | None = None
+    inputs: dict[str, Any] | None = None
+    outputs: dict[str, Any] | None = None
+
+
+class _Runs(_Strict):
+    """What a command and a component that is one share."""
+
+    command: Annotated[str, Field(min_length=1)]
+    code: str | None = None
+    environment: Environment = None
+    environment_variables: dict[str, Text] | None = None
+    resources: dict[str, Any] | None = None
+    distribution: Any = None
+
+
+class Job(_Described):
+    """What every job and step may carry; experiment and priority of the root hold for all."""
+
+    experiment_name: Annotated[Text, Field(max_length=255)] | None = None
+    compute: str | None = None
+    timeout: Seconds | None = None
+    limits: Limits | None = None
+    retries: Annotated[Retries | None, BeforeValidator(_as_retries)] = None
+    is_deterministic: StrictBool | None = None
+    priority: Annotated[StrictInt, Field(ge=-100, le=100)] | None = None
+    identity: Any = None
+    services: Any = None
+    queue_settings: Any = None
+
+
+class CommandJob(Job, _Runs):
+    """`type: command`: a command line that a worker runs as a process."""
+
+
+class ComponentJob(Job):
+    """A step that runs a component: built in, registered or inline."""
+
+    component: Any
+    environment: Environment = None
+    environment_variables: dict[str, Text] | None = None
+    resources: dict[str, Any] | None = None
+    distribution: Any = None
+
+
+class PipelineJob(Job):
+    """`type: pipeline`: named steps and what flows between them."""
+
+    jobs: dict[str, Any]
+    settings: Settings | None = None
+
+
+class CommandComponent(_Described, _Runs):
+    """An inline or registered component of type `command`."""
+
+    version: Text | None = None
+    is_deterministic: StrictBool | None = None
+
+
+class PipelineComponent(_Described):
+    """An inline or registered component of type `pipeline`."""
+
+    version: Text | None = None
+    jobs: dict[str, Any]
+    settings: Settings | None = None
+    is_deterministic: StrictBool | None = None
+
+
+#: `type:` -> its model. A new job type is one more line, here and in COMPONENT_TYPES.
+JOB_TYPES: Mapping[str, type[Job]] = {"command": CommandJob, "pipeline": PipelineJob}
+COMPONENT_TYPES: Mapping[str, type[CommandComponent] | type[PipelineComponent]] = {
+    "command": CommandComponent,
+    "pipeline": PipelineComponent,
+}
+LATER_TYPES = frozenset({"sweep", "parallel"})
+#: Azure's types that mlq does not have -> what to do instead.
+REFUSED_TYPES: Mapping[str, str] = {
+    "automl": "mlq has no automl jobs; name an estimator in an mlq:train step.",
+    "spark": "mlq has no Spark; run the work as a command or a built-in step.",
+    "import": "mlq has no import jobs; upload data with `mlq data create`.",
+    "data_transfer": "mlq has no data transfer jobs; upload data with `mlq data create`.",
+    "data_transfer_copy": "mlq has no data transfer jobs; upload data with `mlq data create`.",
+    "data_transfer_import": "mlq has no data transfer jobs; upload data with `mlq data create`.",
+    "data_transfer_export": "mlq has no data transfer jobs; download with `mlq job download`.",
+    "finetuning": "mlq has no finetuning jobs; run the training as a command.",
+    "distillation": "mlq has no distillation jobs; run the training as a command.",
+    "base": "mlq has no base jobs; use `command` or `pipeline`.",
+    "if_else": "mlq has no if_else nodes.",
+    "do_while": "mlq has no do_while nodes.",
+    "parallel_for": "mlq has no parallel_for nodes.",
+}
+#: Keys of Azure's schema that a job file may not have here -> why.
+REFUSED_KEYS: Mapping[str, str] = {
+    "on_init": "steps that always run first are not supported by this version yet.",
+    "on_finalize": "steps that always run last are not supported by this version yet.",
+    "trigger": "a schedule is a file of its own.",
+    "depends_on": "steps follow from their bindings; bind an input to the other step's output.",
+    "distribution": "several processes per step are not supported by this version yet.",
+    "code": (
+        "uploaded code comes in a later version; leave `code` out and use an absolute command, "
+        "such as `python /srv/train.py`."
+    ),
+}

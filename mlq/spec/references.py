@@ -1,0 +1,118 @@
+"""References as they stand in job files: assets, components, computes, local paths.
+
+`azureml:` is accepted wherever `mlq:` is. Nothing here looks anything up.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ASSET = re.compile(r"(?:mlq|azureml):(?P<name>[A-Za-z0-9][\w.-]*)(?P<version>[:@][\w.-]+)?")
+_MODEL = re.compile(r"models:/+(?P<name>[^/@\s]+)(?:/(?P<version>[\w.-]+)|@(?P<alias>[\w.-]+))")
+_ARTIFACT = re.compile(r"artifact:sha256:[0-9a-f]{64}(?:/[^\s]+)?")
+_WEB = re.compile(r"https?://[^\s/]+\S*")
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):")
+_COMPUTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
+_STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
+
+MODEL_TYPES = frozenset({"mlflow_model", "custom_model"})
+
+
+class BadReferenceError(ValueError):
+    """A text that names nothing; `suggestion` is what was probably meant."""
+
+    def __init__(self, message: str, *, suggestion: str | None = None) -> None:
+        super().__init__(message)
+        self.suggestion = suggestion
+
+
+def parse_asset(text: str, *, type: str = "uri_file") -> str:
+    """The reference in its one spelling, as `Source.value` holds it.
+
+    type: the port's; `mlq:NAME:3` on a model port is `models:/NAME/3`.
+    Results: `mlq:NAME:VERSION`, `mlq:NAME@LABEL`, `models:/NAME/VERSION`, `models:/NAME@ALIAS`,
+    `artifact:sha256:HEX[/name]`, `https://…`. Raises BadReferenceError.
+    """
+    text = text.strip()
+    if match := _MODEL.fullmatch(text):
+        if match["alias"]:
+            return f"models:/{match['name']}@{match['alias']}"
+        return f"models:/{match['name']}/{match['version']}"
+    if text.startswith("azureml://"):
+        raise BadReferenceError(
+            "azureml:// datastore addresses lead into Azure; use mlq:NAME@latest"
+        )
+    if match := _ASSET.fullmatch(text):
+        name, version = match["name"], match["version"]
+        if version is None:
+            raise BadReferenceError(f"'{text}' says no version", suggestion=f"mlq:{name}@latest")
+        if type not in MODEL_TYPES:
+            return f"mlq:{name}{version}"
+        if version == "@latest":
+            return f"models:/{name}/latest"
+        return f"models:/{name}{version.replace(':', '/')}"
+    if _ARTIFACT.fullmatch(text) or _WEB.fullmatch(text):
+        return text
+    scheme = _SCHEME.match(text)
+    if scheme is not None and scheme["scheme"].lower() in ("mlq", "azureml", "models", "artifact"):
+        raise BadReferenceError(
+            f"'{shorten(text)}' is not a reference; write mlq:NAME:VERSION, mlq:NAME@latest, "
+            "models:/NAME/VERSION, models:/NAME@ALIAS or artifact:sha256:HEX"
+        )
+    if is_local_path(text):
+        raise BadReferenceError(
+            f"'{shorten(text)}' is a path on your machine, which the server cannot read: upload "
+            "first with `mlq data create` or POST /v1/data/NAME/versions, then write "
+            "mlq:NAME@latest"
+        )
+    raise BadReferenceError(
+        f"'{shorten(text)}': addresses of this kind are not supported by this version; "
+        "upload the data with `mlq data create`"
+    )
+
+
+def is_local_path(text: str) -> bool:
+    """Whether `text` names a file or folder here: no scheme but `file:`, and no `${{…}}`."""
+    if "${{" in text:
+        return False
+    scheme = _SCHEME.match(text.strip())
+    return scheme is None or scheme["scheme"].lower() == "file"
+
+
+def is_component_file(text: str) -> bool:
+    """Whether a `component:` names a file: `./train.yml`, `file:train.yml`, `train.yaml`."""
+    return text.startswith((".", "/", "file:")) or text.endswith((".yml", ".yaml"))
+
+
+def parse_component(text: str) -> tuple[str, str | None]:
+    """Split `mlq:train`, `azureml:train:1`, `mlq:train@latest` into (`mlq:train`, version).
+
+    The version is None for `@latest` and when there is none; other labels keep their `@`.
+    """
+    match = _ASSET.fullmatch(text.strip())
+    if match is None:
+        return text, None
+    version = match["version"]
+    if version is not None:
+        version = None if version == "@latest" else version.removeprefix(":")
+    return f"mlq:{match['name']}", version
+
+
+def parse_compute(text: str) -> str | None:
+    """The tag without its `azureml:` or `mlq:` prefix; None if it cannot name a queue."""
+    name = text.strip()
+    for prefix in ("azureml:", "mlq:"):
+        name = name.removeprefix(prefix)
+    name = name.rpartition("/computes/")[2]
+    return name if _COMPUTE.fullmatch(name) else None
+
+
+def is_step_name(text: str) -> bool:
+    """Whether `text` can name a step: letters, digits, _ and -, no dot."""
+    return _STEP.fullmatch(text) is not None
+
+
+def shorten(value: object, *, limit: int = 60) -> str:
+    """`value` as text for a message, cut after `limit` characters."""
+    text = str(value)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

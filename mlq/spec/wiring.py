@@ -1,0 +1,330 @@
+"""What flows between the steps of a tree: bindings resolved to the leaf that produces a value.
+
+Top-down: a pipeline's inputs are known before its children look at them. A chain of bindings is
+followed in a loop, never by recursion, so its length does not matter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlq.spec.bindings import Binding, find_bindings, has_binding, parse_binding
+from mlq.spec.builtin import ARTIFACT_TYPES, Port
+from mlq.spec.flows import ABSENT, BROKEN, Flow, fit
+from mlq.spec.graph import CycleError, sort_topologically
+from mlq.spec.model import CommandComponent, CommandJob, TypedInput
+from mlq.spec.outputs import OutputWiring, Wires
+from mlq.spec.paths import KeyPath
+from mlq.spec.problems import Problems
+from mlq.spec.references import shorten
+from mlq.spec.tree import Node, is_typed, port_of
+from mlq.spec.values import literal_type
+
+#: A component's further inputs: values, or (`mlq:pass`) anything.
+_OPEN_VALUE = Port("object", optional=True)
+_ROUND = Flow("broken", output="round")
+
+
+class Wiring(OutputWiring):
+    """Binds every node of a tree. `wires` holds the result once `bind` has returned."""
+
+    def __init__(self, problems: Problems) -> None:
+        super().__init__(problems)
+        # What each step's input was found to bring, so that long chains are walked once.
+        self._followed: dict[tuple[Node, str], tuple[Flow, Node | None]] = {}
+
+    def bind(self, root: Node) -> None:
+        """Resolve all bindings; what is wrong with them goes to the problems."""
+        self.bind_outputs(root)
+        self._bind_inputs(root)
+
+    # inputs, top-down -------------------------------------------------------------------------
+
+    def _bind_inputs(self, node: Node) -> None:
+        wires = self.wires[node]
+        where = (*node.key, "inputs")
+        for name, raw in (node.job.inputs or {}).items():
+            port = self._port_for(node, name, (*where, name))
+            if port is BROKEN:
+                continue
+            assert port is None or isinstance(port, Port)
+            flow, sibling = self._flow(node, raw, (*where, name), port)
+            wires.inputs[name] = fit(self.problems, name, flow, port, (*where, name))
+            if sibling is not None:
+                wires.upstreams[sibling] = None
+        for name, port in (node.ports or {}).items():
+            given = wires.inputs.get(name)
+            if given is None or given.kind == "absent":
+                wires.inputs[name] = self._default(node, name, port, given is not None)
+        if isinstance(node.definition, (CommandJob, CommandComponent)):
+            self._check_given(node, node.definition, wires)
+        for child in node.children.values():
+            self._bind_inputs(child)
+        if node.children:
+            self._sort_children(node, wires)
+
+    def _port_for(self, node: Node, name: str, key: KeyPath) -> Port | Flow | None:
+        """The port of an input; None when anything goes; BROKEN when there is no such input."""
+        if node.ports is None:
+            return None
+        port = node.ports.get(name)
+        if port is not None:
+            return port
+        if node.component is not None and node.component.open_inputs:
+            return None if node.component.open_artifacts else _OPEN_VALUE
+        what = node.component.name if node.component is not None else "component"
+        self.problems.add(
+            key, f"{what} has no input '{shorten(name)}'.", word=name, known=node.ports
+        )
+        return BROKEN
+
+    def _default(self, node: Node, name: str, port: Port, is_absent: bool) -> Flow:
+        if port.default is not None:
+            return fit(
+                self.problems,
+                name,
+                Flow("literal", port.default),
+                port,
+                (*node.key, "inputs", name),
+            )
+        if not port.optional:
+            what = port.type if port.type in ARTIFACT_TYPES else f"a {port.type}"
+            self.problems.add(
+                (*node.key, "inputs", name) if is_absent else (*node.key, "inputs"),
+                f"The input '{name}' is required ({what}), but not given.",
+            )
+        return ABSENT
+
+    def _flow(
+        self, node: Node, raw: Any, key: KeyPath, port: Port | None
+    ) -> tuple[Flow, Node | None]:
+        """What `raw` brings, and the sibling that must be done first."""
+        if raw is None:
+            return ABSENT, None
+        if isinstance(raw, dict) and (is_typed(raw) if port is None else port.type != "object"):
+            return self._typed(node, raw, key, port)
+        if has_binding(raw):
+            return self._bound(node, raw, key)
+        if isinstance(raw, (dict, list)) and _holds_binding(raw):
+            self.problems.add(
+                key, "A binding cannot stand inside a mapping or list; bind the whole input."
+            )
+            return BROKEN, None
+        return Flow("literal", raw, type=literal_type(raw)), None
+
+    def _typed(
+        self, node: Node, raw: dict[str, Any], key: KeyPath, port: Port | None
+    ) -> tuple[Flow, Node | None]:
+        """`{type: uri_file, path: …}`, `{type: number, value: 3}`, and as a pipeline's parameter
+        `{type: number, default: 3, min: 0}`."""
+        spec = self.problems.validate(TypedInput, raw, key)
+        if spec is None:
+            return BROKEN, None
+        type = spec.type or (port.type if port is not None else "uri_folder")
+        given = spec.path
+        if type not in ARTIFACT_TYPES:
+            if spec.path is not None:
+                self.problems.add(
+                    (*key, "path"), f"An input of type {type} has a value, not a path."
+                )
+                return BROKEN, None
+            given = spec.value
+        word = "path" if type in ARTIFACT_TYPES else "value"
+        if given is None:
+            given, word = spec.default, "default"
+        if given is None:
+            if not spec.optional and (port is None or not port.optional):
+                place = "path" if type in ARTIFACT_TYPES else "value"
+                self.problems.add(
+                    key,
+                    f"This input has no {place}; write one here, or set it at submit with "
+                    f"--set inputs.{shorten(key[-1])}=….",
+                )
+                return BROKEN, None
+            return ABSENT, None
+        if has_binding(given):
+            flow, sibling = self._bound(node, given, (*key, word))
+            if spec.type is None:
+                return flow, sibling
+        else:
+            flow, sibling = Flow("literal", given, type=literal_type(given)), None
+        declared = port_of(spec, type=type)
+        return fit(self.problems, str(key[-1]), flow, declared, (*key, word)), sibling
+
+    def _bound(self, node: Node, raw: str, key: KeyPath) -> tuple[Flow, Node | None]:
+        """Follow a binding through the inputs of siblings, to a value or a sibling's output."""
+        parent = node.parent
+        if parent is None:
+            self.problems.add(key, "The root job has no parent; a binding cannot stand here.")
+            return BROKEN, None
+        walked: list[tuple[Node, str]] = []
+        found: tuple[Flow, Node | None] | None = None
+        while found is None:
+            binding = parse_binding(raw)
+            if binding is None:
+                self._add_unreadable(raw, key)
+                found = BROKEN, None
+            elif binding.kind == "parent.inputs":
+                found = self._parent_input(parent, binding, key), None
+            elif binding.kind not in ("jobs.outputs", "jobs.inputs"):
+                self._add_misplaced(raw, binding, key)
+                found = BROKEN, None
+            elif binding.step not in parent.children:
+                if binding.step not in parent.broken:
+                    self.add_unknown_step(parent, binding, key)
+                found = BROKEN, None
+            elif binding.kind == "jobs.outputs":
+                found = self._sibling_output(node, parent.children[binding.step], binding, key)
+            else:
+                step = parent.children[binding.step]
+                place = (step, binding.name)
+                if place in self._followed:
+                    found = self._followed[place]
+                    if found[0] is _ROUND:
+                        self.problems.add(
+                            key, f"'{shorten(raw)}' leads back to itself; no step gives a value."
+                        )
+                        found = BROKEN, None
+                    elif found[1] is node:
+                        self._add_own_output(node, key)
+                        found = BROKEN, None
+                    continue
+                walked.append(place)
+                self._followed[place] = _ROUND, None  # whoever comes back here went round
+                following = self._sibling_input(step, binding, key)
+                if isinstance(following, str):
+                    raw = following
+                else:
+                    found = following
+        for place in walked:
+            self._followed[place] = found
+        return found
+
+    def _sibling_input(
+        self, step: Node, binding: Binding, key: KeyPath
+    ) -> str | tuple[Flow, Node | None]:
+        """`parent.jobs.STEP.inputs.NAME`: what that input brings, or the binding that says so."""
+        inputs = step.job.inputs or {}
+        if binding.name not in inputs:
+            self.problems.add(
+                key,
+                f"The step '{step.name}' is given no input '{shorten(binding.name)}'.",
+                word=binding.name,
+                known=inputs,
+            )
+            return BROKEN, None
+        value = inputs[binding.name]
+        if isinstance(value, dict):
+            # Look through `{type: …, path: '${{…}}'}` here, so that no chain can recurse.
+            bound = (value.get(word) for word in ("path", "value", "default"))
+            value = next((text for text in bound if has_binding(text)), value)
+        if isinstance(value, str) and has_binding(value):
+            return value
+        port = (step.ports or {}).get(binding.name)
+        return self._flow(step, value, (*step.key, "inputs", binding.name), port)
+
+    def _parent_input(self, parent: Node, binding: Binding, key: KeyPath) -> Flow:
+        inputs = self.wires[parent].inputs
+        if binding.name in inputs:
+            return inputs[binding.name]
+        if parent.ports is not None and binding.name in (parent.job.inputs or {}):
+            return BROKEN  # unknown there, and reported there
+        self.problems.add(
+            key,
+            f"The pipeline has no input '{shorten(binding.name)}'.",
+            word=binding.name,
+            known=inputs,
+        )
+        return BROKEN
+
+    def _sibling_output(
+        self, node: Node, step: Node, binding: Binding, key: KeyPath
+    ) -> tuple[Flow, Node | None]:
+        if step is node:
+            self._add_own_output(step, key)
+            return BROKEN, None
+        if not self.check_output(step, binding.name, key):
+            return BROKEN, None
+        leaf = self.follow(step, binding.name)
+        if leaf is None or leaf[1] not in leaf[0].outputs:
+            return BROKEN, step
+        producer, output = leaf
+        return Flow("output", None, producer, output, producer.outputs[output].type), step
+
+    def _check_given(
+        self, node: Node, definition: CommandJob | CommandComponent, wires: Wires
+    ) -> None:
+        """A command must have a value for what it names outside `$[[ … ]]`."""
+        for found in find_bindings(definition.command):
+            binding = found.binding
+            if binding is None or binding.kind != "inputs" or found.optional:
+                continue
+            flow = wires.inputs.get(binding.name)
+            port = (node.ports or {}).get(binding.name)
+            if flow is not None and flow.kind == "absent" and (port is None or port.optional):
+                self.problems.add(
+                    (*node.definition_key, "command"),
+                    f"The command names inputs.{shorten(binding.name)}, which is not given; "
+                    "give it a value, or write $[[ … ]] around the words that need it.",
+                )
+
+    # order ------------------------------------------------------------------------------------
+
+    def _sort_children(self, node: Node, wires: Wires) -> None:
+        children = list(node.children.values())
+        number = {child: index for index, child in enumerate(children)}
+        upstreams = [
+            [number[upstream] for upstream in self.wires[child].upstreams] for child in children
+        ]
+        try:
+            wires.order = [children[index] for index in sort_topologically(upstreams)]
+        except CycleError as error:
+            names = [children[index].name for index in error.cycle]
+            if len(names) > 12:
+                names = [*names[:6], "…", *names[-5:]]
+            self.problems.add(
+                children[error.cycle[0]].key,
+                f"These steps wait for each other: {' -> '.join(names)}. "
+                "Take one of their bindings away.",
+            )
+
+    # messages ---------------------------------------------------------------------------------
+
+    def _add_own_output(self, step: Node, key: KeyPath) -> None:
+        self.problems.add(key, f"The step '{step.name}' waits for an output of its own.")
+
+    def _add_misplaced(self, raw: str, binding: Binding, key: KeyPath) -> None:
+        suggestion = f"${{{{parent.inputs.{binding.name}}}}}" if binding.kind == "inputs" else ""
+        self.problems.add(
+            key,
+            f"'{shorten(raw)}' cannot stand here; inputs are bound to "
+            "'${{parent.inputs.NAME}}' or '${{parent.jobs.STEP.outputs.NAME}}'.",
+            suggestion=suggestion if 0 < len(suggestion) < 100 else None,
+        )
+
+    def _add_unreadable(self, raw: str, key: KeyPath) -> None:
+        stripped = raw.strip()
+        if stripped.startswith("${{") and stripped.endswith("}}") and stripped.count("${{") == 1:
+            message = (
+                f"'{shorten(raw)}' is no binding; write '${{{{parent.inputs.NAME}}}}' or "
+                "'${{parent.jobs.STEP.outputs.NAME}}'."
+            )
+        else:
+            message = (
+                f"'{shorten(raw)}' mixes a binding with text; a binding stands alone "
+                "(text is put together in commands)."
+            )
+        self.problems.add(key, message)
+
+
+def _holds_binding(value: dict[str, Any] | list[Any]) -> bool:
+    stack: list[Any] = [value]
+    while stack:
+        here = stack.pop()
+        if has_binding(here):
+            return True
+        if isinstance(here, dict):
+            stack.extend(here.values())
+        elif isinstance(here, list):
+            stack.extend(here)
+    return False
