@@ -1,0 +1,318 @@
+"""Model packages on disk: MLflow-format directories whose estimator is serialized with skops.
+
+    MLmodel             flavors, signature and mlq's own metadata, YAML
+    model.skops         the pipeline; it takes raw rows
+    input_example.json  a few raw rows, as {columns, data}
+    serving_input_example.json   the same rows as a request body
+    requirements.txt  python_env.yaml
+
+Reading one never unpickles: see `mlq.models.trust`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import yaml
+
+from mlq.errors import StepError
+from mlq.models import signature as signatures
+from mlq.models.signature import Signature
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+MLMODEL = "MLmodel"
+MODEL_FILE = "model.skops"
+EXAMPLE_FILE = "input_example.json"
+SERVING_EXAMPLE_FILE = "serving_input_example.json"
+EXAMPLE_ROWS = 3
+#: Written as `mlflow_version`: the release whose layout these packages follow.
+MLFLOW_LAYOUT = "3.17.2"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model ready to predict.
+
+    task: classification or regression. classes: labels as in the training data, in the order of
+    `predict_proba`'s columns; empty for regression. target: the column that was learned, if known.
+    metadata: what was stored with the model (estimator, params, metrics, seed …).
+    """
+
+    pipeline: Any
+    signature: Signature
+    task: str
+    classes: tuple[Any, ...] = ()
+    target: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether `predict_proba` answers."""
+        return self.task == "classification" and hasattr(self.pipeline, "predict_proba")
+
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        """Predictions for raw rows, shape (rows,): labels as in the training data, or numbers.
+
+        Raises StepError (code `invalid_rows`) where a column is missing or a value does not fit.
+        """
+        import numpy as np
+
+        if not len(rows):
+            self.signature.check(rows)
+            return np.asarray(self.classes[:0] if self.classes else [], dtype=object)
+        return np.asarray(self._call("predict", rows))
+
+    def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
+        """Probabilities for raw rows, shape (rows, classes), float64, columns as in `classes`.
+
+        Raises StepError where the model has none (code `no_probabilities`) or rows are bad.
+        """
+        import numpy as np
+
+        if not self.has_probabilities:
+            raise StepError(
+                "This model gives no probabilities.",
+                code="no_probabilities",
+                hint="Ask for predictions only, or train a classifier that has predict_proba.",
+            )
+        if not len(rows):
+            self.signature.check(rows)
+            return np.empty((0, len(self.classes)))
+        return np.asarray(self._call("predict_proba", rows))
+
+    def _call(self, method: str, rows: pd.DataFrame) -> Any:
+        self.signature.check(rows)
+        try:
+            return getattr(self.pipeline, method)(rows)
+        except (ValueError, TypeError) as error:
+            raise StepError(
+                f"The model cannot take these rows: {error}.".replace("..", "."),
+                code="invalid_rows",
+            ) from error
+
+
+def write_package(
+    path: Path,
+    pipeline: Any,
+    *,
+    columns: Sequence[Mapping[str, Any]],
+    rows: pd.DataFrame,
+    task: str,
+    target: str,
+    metadata: Mapping[str, Any],
+    requirements: Sequence[str] = (),
+) -> LoadedModel:
+    """Write a fitted pipeline as a package into the new folder `path` and read it back.
+
+    columns: the recipe's columns, records {name, kind, required}; rows: raw training rows, of which
+    the first few become the example. requirements: distributions needed besides scikit-learn's.
+    Raises StepError where the pipeline holds something that must not or cannot be stored.
+    """
+    import skops.io
+
+    path.mkdir(parents=True)
+    example = rows[[column["name"] for column in columns]].head(EXAMPLE_ROWS)
+    prediction = pipeline.predict(example)
+    signature = Signature(
+        signatures.infer_fields(rows, columns), signatures.infer_output(prediction)
+    )
+    try:
+        skops.io.dump(pipeline, path / MODEL_FILE, compression=zipfile.ZIP_DEFLATED)
+        trusted = skops.io.get_untrusted_types(file=path / MODEL_FILE)
+    except Exception as error:  # skops raises whatever the estimator's state provokes
+        raise StepError(
+            f"The model cannot be stored: {error}",
+            code="model_not_storable",
+            hint="skops stores scikit-learn-compatible estimators without functions of their own.",
+        ) from error
+    from mlq.models.trust import check_types
+
+    _write_example(path, example)
+    _write_environment(path, requirements)
+    document = _mlmodel(
+        trusted=check_types(trusted),
+        signature=signature,
+        metadata={"mlq": {"task": task, "target": target, **metadata}},
+        size=sum(file.stat().st_size for file in path.iterdir()),
+    )
+    text = yaml.safe_dump(document, sort_keys=True, allow_unicode=True)
+    (path / MLMODEL).write_text(text, encoding="utf-8")
+    return load_package(path)
+
+
+def _mlmodel(
+    *, trusted: list[str], signature: Signature, metadata: Mapping[str, Any], size: int
+) -> dict[str, Any]:
+    import sklearn
+
+    return {
+        "flavors": {
+            "python_function": {
+                "env": {"virtualenv": "python_env.yaml"},
+                "loader_module": "mlflow.sklearn",
+                "model_path": MODEL_FILE,
+                "predict_fn": "predict",
+                "python_version": platform.python_version(),
+            },
+            "sklearn": {
+                "code": None,
+                "pickled_model": MODEL_FILE,
+                "serialization_format": "skops",
+                "sklearn_version": sklearn.__version__,
+                "skops_trusted_types": trusted,
+            },
+        },
+        "is_signature_from_type_hint": False,
+        "metadata": dict(metadata),
+        "mlflow_version": MLFLOW_LAYOUT,
+        "model_size_bytes": size,
+        "model_uuid": uuid4().hex,
+        "saved_input_example_info": {
+            "artifact_path": EXAMPLE_FILE,
+            "pandas_orient": "split",
+            "serving_input_path": SERVING_EXAMPLE_FILE,
+            "type": "dataframe",
+        },
+        "signature": signature.as_mlmodel(),
+        "type_hint_from_example": False,
+        "utc_time_created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
+    }
+
+
+def _write_example(path: Path, example: pd.DataFrame) -> None:
+    table = {
+        "columns": list(example.columns),
+        "data": [[_plain(value) for value in row] for row in example.itertuples(index=False)],
+    }
+    (path / EXAMPLE_FILE).write_text(json.dumps(table), encoding="utf-8")
+    body = json.dumps({"dataframe_split": table}, indent=2)
+    (path / SERVING_EXAMPLE_FILE).write_text(body, encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    import pandas as pd
+
+    if pd.isna(value) or (isinstance(value, float) and math.isinf(value)):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return value.item() if hasattr(value, "item") else value
+
+
+def _write_environment(path: Path, requirements: Sequence[str]) -> None:
+    from importlib.metadata import version
+
+    names = dict.fromkeys(["numpy", "pandas", "scikit-learn", "skops", *requirements])
+    lines = [
+        "# The model's own transformers are mlq.models.transformers, installed with the platform.",
+        *(f"{name}=={version(name)}" for name in names),
+    ]
+    (path / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    environment = {
+        "python": platform.python_version(),
+        "build_dependencies": ["pip"],
+        "dependencies": ["-r requirements.txt"],
+    }
+    text = yaml.safe_dump(environment, sort_keys=False)
+    (path / "python_env.yaml").write_text(text, encoding="utf-8")
+
+
+def load_package(path: Path) -> LoadedModel:
+    """Read a package; nothing in it is unpickled or imported beyond trusted classes.
+
+    Raises StepError: `invalid_model` for a folder that is no package or a damaged one,
+    `untrusted_model` for one whose content is refused.
+    """
+    document = read_mlmodel(path)
+    flavor = document["flavors"].get("sklearn")
+    if not isinstance(flavor, dict):
+        raise _invalid("it has no sklearn flavor")
+    if flavor.get("serialization_format") != "skops":
+        raise StepError(
+            f"The model is serialized with {flavor.get('serialization_format', 'pickle')}, which "
+            "runs code when it is read.",
+            code="untrusted_model",
+            hint="Store it with serialization_format='skops'.",
+        )
+    file = path / str(flavor.get("pickled_model", MODEL_FILE))
+    if file.resolve().parent != path.resolve() or not file.is_file():
+        raise _invalid(f"{MODEL_FILE} is missing")
+    pipeline = _load_estimator(file, flavor.get("skops_trusted_types") or [])
+    metadata = (document.get("metadata") or {}).get("mlq") or {}
+    classes = getattr(pipeline, "classes_", None)
+    task = metadata.get("task") or ("regression" if classes is None else "classification")
+    return LoadedModel(
+        pipeline=pipeline,
+        signature=_read_signature(document),
+        task=task,
+        classes=tuple(classes.tolist()) if classes is not None and task != "regression" else (),
+        target=metadata.get("target"),
+        metadata=metadata,
+    )
+
+
+def read_mlmodel(path: Path) -> dict[str, Any]:
+    """The MLmodel document of the package at `path`, without reading the model itself.
+
+    Raises StepError (code `invalid_model`).
+    """
+    try:
+        document = yaml.safe_load((path / MLMODEL).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _invalid(f"it has no {MLMODEL} file") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise _invalid(f"its {MLMODEL} file cannot be read: {error}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("flavors"), dict):
+        raise _invalid(f"its {MLMODEL} file names no flavors")
+    return document
+
+
+def _read_signature(document: Mapping[str, Any]) -> Signature:
+    try:
+        return signatures.parse_signature(document.get("signature"))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _invalid(f"its signature cannot be read: {error}") from error
+
+
+def _load_estimator(file: Path, declared: Sequence[str]) -> Any:
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    from mlq.models.trust import check_trees, check_types
+
+    if not isinstance(declared, list) or not all(isinstance(name, str) for name in declared):
+        raise _invalid("skops_trusted_types is not a list of names")
+    try:
+        estimator = skops.io.load(file, trusted=check_types(declared))
+    except UntrustedTypesFoundException as error:
+        raise StepError(
+            f"The model holds types that its {MLMODEL} does not name. {str(error).splitlines()[0]}",
+            code="untrusted_model",
+            hint="Only models written by mlq or mlflow.sklearn with skops load.",
+        ) from error
+    except StepError:
+        raise
+    except Exception as error:  # a damaged zip or schema fails in many ways
+        raise _invalid(f"{file.name} cannot be read: {error}") from error
+    check_trees(estimator)
+    return estimator
+
+
+def _invalid(reason: str) -> StepError:
+    return StepError(
+        f"This is no usable model package: {reason}.",
+        code="invalid_model",
+        hint="A model package is a folder that mlq:train or MLflow's sklearn flavor wrote.",
+    )
