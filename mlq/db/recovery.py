@@ -1,0 +1,109 @@
+"""What the reconciler looks for: expired leases, missing messages, leaves left waiting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, update
+
+from mlq.db.tables import jobs
+from mlq.db.transitions.attempts import CLAIM_COLUMNS, Claim
+from mlq.db.types import now, now_plus
+from mlq.db.window import DISPATCHED, Delivery, with_tails
+from mlq.lifecycle import State
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """Messages that should be in the broker. overdue: those past the grace."""
+
+    compute: str
+    total: int
+    overdue: int
+    oldest: datetime
+
+
+def database_time(conn: Connection) -> datetime:
+    """The database's clock."""
+    moment: datetime = conn.execute(select(now())).scalar_one()
+    return moment
+
+
+def expired(conn: Connection, *, limit: int) -> list[Claim]:
+    """Attempts whose lease has run out, the longest gone first."""
+    rows = conn.execute(
+        select(*CLAIM_COLUMNS)
+        .where(
+            jobs.c.state == State.RUNNING.value,
+            jobs.c.lease_expires_at.is_not(None),
+            jobs.c.lease_expires_at <= now(),
+        )
+        .order_by(jobs.c.lease_expires_at)
+        .limit(limit)
+    )
+    return [Claim(*row) for row in rows]
+
+
+def outstanding(conn: Connection, *, grace_s: float) -> list[Outstanding]:
+    """Outstanding messages by compute, where some are past the grace."""
+    overdue = jobs.c.dispatched_at <= now_plus(-float(grace_s))
+    rows = conn.execute(
+        select(
+            jobs.c.compute,
+            func.count().label("total"),
+            func.count().filter(overdue).label("overdue"),
+            func.min(jobs.c.dispatched_at).label("oldest"),
+        )
+        .where(jobs.c.state == State.QUEUED.value, jobs.c.dispatched_at.is_not(None))
+        .group_by(jobs.c.compute)
+    )
+    return [Outstanding(*row) for row in rows if row.overdue]
+
+
+def republish(conn: Connection, compute: str, *, limit: int, older_than_s: float) -> list[Delivery]:
+    """Deliver outstanding leaves of `compute` once more, least recently dispatched first."""
+    chosen = (
+        select(jobs.c.id)
+        .where(
+            jobs.c.state == State.QUEUED.value,
+            jobs.c.compute == compute,
+            jobs.c.dispatched_at <= now_plus(-float(older_than_s)),
+        )
+        .order_by(jobs.c.dispatched_at, jobs.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("chosen")
+    )
+    rows = conn.execute(
+        update(jobs)
+        .where(jobs.c.id.in_(select(chosen.c.id)), jobs.c.state == State.QUEUED.value)
+        .values(dispatched_at=now())
+        .returning(*DISPATCHED)
+    ).all()
+    return with_tails(conn, rows)
+
+
+def waiting_computes(conn: Connection) -> list[str]:
+    """Computes on which leaves wait for a message."""
+    return list(
+        conn.scalars(
+            select(jobs.c.compute)
+            .where(jobs.c.state == State.QUEUED.value, jobs.c.dispatched_at.is_(None))
+            .distinct()
+        )
+    )
+
+
+def timed_out(conn: Connection) -> list[str]:
+    """Inner jobs that have run longer than their timeout and have not been told so."""
+    return list(
+        conn.scalars(
+            select(jobs.c.id).where(
+                jobs.c.state == State.RUNNING.value,
+                jobs.c.timeout_s.is_not(None),
+                jobs.c.started_at <= now_plus(-jobs.c.timeout_s),
+                jobs.c.reason.is_(None),
+            )
+        )
+    )

@@ -1,0 +1,388 @@
+"""What an outcome sets free: downstreams are queued or skipped, parents close.
+
+Works level by level on the jobs that have just ended, so that a wide tree costs a few statements
+and not a few per job. The caller holds the root's lock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, select, update
+
+from mlq.db.tables import job_edges, jobs
+from mlq.db.together import Prepared
+from mlq.db.transitions.change import BoundChange, Change, Noting, apply_together
+from mlq.db.types import Id, Json, now
+from mlq.db.window import take_turns
+from mlq.lifecycle import JobType, Reason, State
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job that has just got its outcome."""
+
+    id: str
+    parent_id: str | None
+    state: State
+    downstreams: int
+    chain_id: str | None = None
+
+
+@dataclass(slots=True)
+class Settled:
+    """What a change set free.
+
+    ready: computes on which leaves now wait for a message (links of a running chain are not among
+        them: their message follows by itself).
+    chain_goes_on: whether such a link was queued.
+    ended: jobs that got their outcome through it, inner ones and skipped ones included.
+    """
+
+    ready: set[str] = field(default_factory=set)
+    chain_goes_on: bool = False
+    ended: list[Ended] = field(default_factory=list)
+
+
+class StaleAttempt(Exception):
+    """The attempt is not the current one any more, or a cancel was requested.
+
+    Raised out of the transaction, which must be rolled back.
+    """
+
+
+def lock_root(conn: Connection, root_id: str) -> None:
+    """Take the tree's lock: one writer at a time, in one order. SQLite has one writer anyway."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(_LOCK_ROOT, {"job": root_id})
+
+
+def settle(conn: Connection, root_id: str, ended: Sequence[Ended]) -> Settled:
+    """Carry outcomes on until nothing changes any more."""
+    settled = Settled()
+    level = list(ended)
+    while level:
+        settled.ended.extend(level)
+        following: list[Ended] = []
+        for job in level:
+            if job.downstreams and job.state == State.SUCCEEDED:
+                advanced = _ADVANCE.apply(
+                    conn, {"job": job.id, "chain": job.chain_id}, kind="job.queue"
+                )
+                following += _release(conn, root_id, advanced, settled)
+        stopped = [job.id for job in level if job.downstreams and job.state != State.SUCCEEDED]
+        if stopped:
+            following += _skip(
+                conn,
+                jobs.c.id.in_(
+                    select(job_edges.c.downstream).where(job_edges.c.upstream.in_(stopped))
+                ),
+            )
+        following += _close_parents(conn, level)
+        level = following
+    return settled
+
+
+def settle_success(conn: Connection, root_id: str, job: Ended, success: BoundChange) -> Settled:
+    """Commit a leaf's success and carry it on: the hot path, in one round trip for most leaves.
+
+    success: the guarded change of the leaf itself, which takes the root's lock.
+    Raises StaleAttempt when it changed nothing; the caller's transaction must be rolled back.
+    """
+    steps: list[BoundChange | tuple[Prepared, Mapping[str, Any]]] = [success]
+    if job.downstreams:
+        steps.append(_ADVANCE.bind({"job": job.id, "chain": job.chain_id}, Noting("job.queue")))
+    if job.parent_id is not None:
+        steps.append((_CLOSE_CHILD, {"parent": job.parent_id, "closed": 1}))
+    changed, *results = apply_together(conn, *steps)
+    if not changed:
+        raise StaleAttempt(job.id)
+    settled = Settled(ended=[job])
+    following: list[Ended] = []
+    if job.downstreams:
+        following += _release(conn, root_id, results.pop(0), settled)
+    if job.parent_id is not None:
+        following += _close_if_done(conn, results.pop(0)[0])
+    if following:
+        more = settle(conn, root_id, following)
+        settled.ready |= more.ready
+        settled.ended += more.ended
+        settled.chain_goes_on |= more.chain_goes_on
+    return settled
+
+
+def start_inner(conn: Connection, root_id: str, ids: Iterable[str]) -> Settled:
+    """Start inner jobs whose upstreams are done, and queue their entry leaves."""
+    settled = Settled()
+    ended = _start_inner(conn, root_id, list(ids), settled)
+    if ended:
+        more = settle(conn, root_id, ended)
+        settled.ready |= more.ready
+        settled.ended += more.ended
+    return settled
+
+
+def close_empty(conn: Connection, root_id: str) -> None:
+    """Close started inner jobs of a new tree that have no children at all."""
+    empty = conn.execute(
+        select(jobs.c.id, *_INNER).where(
+            jobs.c.root_id == root_id,
+            jobs.c.is_leaf.is_(False),
+            jobs.c.state == State.RUNNING.value,
+            jobs.c.open_children == 0,
+        )
+    ).all()
+    settle(conn, root_id, [_close(conn, row) for row in empty])
+
+
+_LOCK_ROOT = select(jobs.c.id).where(jobs.c.id == bindparam("job")).with_for_update()
+
+# Not `state = 'pending'`: where PostgreSQL has no statistics yet it takes that for the most
+# selective condition there is, and looks through the whole table before it looks at the edges.
+_IS_PENDING = tuple(jobs.c.state != state.value for state in State if state != State.PENDING)
+_IS_READY_LEAF = and_(jobs.c.waiting_on == 1, jobs.c.is_leaf)
+_ADVANCE = Change(
+    update(jobs)
+    .where(
+        jobs.c.id.in_(
+            select(job_edges.c.downstream).where(job_edges.c.upstream == bindparam("job"))
+        ),
+        *_IS_PENDING,
+    )
+    .values(
+        waiting_on=jobs.c.waiting_on - 1,
+        state=case((_IS_READY_LEAF, State.QUEUED.value), else_=jobs.c.state),
+        queued_at=case((_IS_READY_LEAF, now()), else_=jobs.c.queued_at),
+        # The message of the chain that ran `job` goes on to its next link by itself.
+        dispatched_at=case(
+            (and_(_IS_READY_LEAF, jobs.c.chain_id == bindparam("chain", type_=Id)), now()),
+            else_=None,
+        ),
+    ),
+    returning=(
+        jobs.c.waiting_on,
+        jobs.c.is_leaf,
+        jobs.c.compute,
+        jobs.c.ordinal,
+        jobs.c.dispatched_at,
+    ),
+    only_state=State.QUEUED.value,
+)
+_QUEUE_ENTRIES = Change(
+    update(jobs)
+    .where(
+        jobs.c.parent_id.in_(bindparam("parents", expanding=True)),
+        jobs.c.state == State.PENDING.value,
+        jobs.c.waiting_on == 0,
+        jobs.c.is_leaf,
+    )
+    .values(state=State.QUEUED.value, queued_at=now()),
+    returning=(jobs.c.compute, jobs.c.ordinal),
+)
+_INNER = (
+    jobs.c.parent_id,
+    jobs.c.type,
+    jobs.c.open_children,
+    jobs.c.no_more_children,
+    jobs.c.cancel_requested_at,
+    jobs.c.downstreams,
+    jobs.c.params,
+    jobs.c.reason,
+)
+_START = Change(
+    update(jobs)
+    .where(jobs.c.id.in_(bindparam("ids", expanding=True)), jobs.c.state == State.PENDING.value)
+    .values(state=State.RUNNING.value, started_at=now()),
+    returning=_INNER,
+)
+_INNER_ENTRIES = select(jobs.c.id).where(
+    jobs.c.parent_id.in_(bindparam("parents", expanding=True)),
+    jobs.c.state == State.PENDING.value,
+    jobs.c.waiting_on == 0,
+    jobs.c.is_leaf.is_(False),
+)
+_CLOSE = Change(
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"), jobs.c.state == State.RUNNING.value)
+    .values(
+        state=bindparam("outcome"),
+        reason=bindparam("why"),
+        error=bindparam("what", type_=Json),
+        outputs=bindparam("produced", type_=Json),
+        finished_at=now(),
+    )
+)
+_CLOSE_CHILDREN = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("parent"))
+    .values(open_children=jobs.c.open_children - bindparam("closed"))
+    .returning(jobs.c.id, *_INNER, jobs.c.state)
+)
+_CLOSE_CHILD = Prepared(_CLOSE_CHILDREN)
+_FIRST_UNSUCCESSFUL = (
+    select(jobs.c.state, jobs.c.reason, jobs.c.path, jobs.c.error)
+    .where(
+        jobs.c.parent_id == bindparam("parent"),
+        jobs.c.state.in_((State.FAILED.value, State.CANCELED.value)),
+    )
+    # "failed" before "canceled": a failure explains more than what was stopped after it
+    .order_by(jobs.c.state.desc(), jobs.c.finished_at, jobs.c.id)
+    .limit(1)
+)
+
+
+def _release(
+    conn: Connection, root_id: str, advanced: Sequence[Any], settled: Settled
+) -> list[Ended]:
+    """Go on with downstreams that have one upstream less; those without any can start."""
+    inner: list[str] = []
+    waiting: dict[str, dict[str, int]] = {}
+    for row in advanced:
+        if row.waiting_on > 0:
+            continue
+        if not row.is_leaf:
+            inner.append(row.id)
+        elif row.dispatched_at is None:
+            waiting.setdefault(row.compute, {})[row.id] = row.ordinal
+        else:
+            settled.chain_goes_on = True
+    _wait_for_message(conn, root_id, waiting, settled)
+    return _start_inner(conn, root_id, inner, settled) if inner else []
+
+
+def _start_inner(conn: Connection, root_id: str, ids: list[str], settled: Settled) -> list[Ended]:
+    """Start inner jobs, level by level; return those that have nothing to wait for."""
+    ended: list[Ended] = []
+    waiting: dict[str, dict[str, int]] = {}
+    while ids:
+        started = _START.apply(conn, {"ids": ids}, kind="job.start")
+        if not started:
+            break
+        ended += [
+            _close(conn, row) for row in started if row.open_children == 0 and row.no_more_children
+        ]
+        parents = [row.id for row in started]
+        for row in _QUEUE_ENTRIES.apply(conn, {"parents": parents}, kind="job.queue"):
+            waiting.setdefault(row.compute, {})[row.id] = row.ordinal
+        nested = [row.id for row in started if (row.params or {}).get("has_inner")]
+        ids = list(conn.scalars(_INNER_ENTRIES, {"parents": nested})) if nested else []
+    _wait_for_message(conn, root_id, waiting, settled)
+    return ended
+
+
+def _wait_for_message(
+    conn: Connection, root_id: str, waiting: dict[str, dict[str, int]], settled: Settled
+) -> None:
+    for compute, leaves in waiting.items():
+        take_turns(conn, root_id, compute, leaves)
+        settled.ready.add(compute)
+
+
+def _skip(conn: Connection, which: ColumnElement[bool]) -> list[Ended]:
+    """Skip pending and queued jobs and all that lies below them."""
+    ended: list[Ended] = []
+    top = True
+    while True:
+        change = Change(
+            update(jobs)
+            .where(which, jobs.c.state.in_((State.PENDING.value, State.QUEUED.value)))
+            .values(
+                state=State.SKIPPED.value,
+                reason=Reason.UPSTREAM.value,
+                finished_at=now(),
+                dispatched_at=None,
+                not_before=None,
+            ),
+            returning=(jobs.c.parent_id, jobs.c.downstreams, jobs.c.is_leaf),
+        )
+        rows = change.apply(conn, {}, kind="job.skip")
+        if top:  # those below have a parent that has ended with them
+            ended += [Ended(row.id, row.parent_id, State.SKIPPED, row.downstreams) for row in rows]
+        inner = [row.id for row in rows if not row.is_leaf]
+        if not inner:
+            return ended
+        which, top = jobs.c.parent_id.in_(inner), False
+
+
+def _close_parents(conn: Connection, level: Sequence[Ended]) -> list[Ended]:
+    """Count ended children off their parents; close those that have none open any more."""
+    ended: list[Ended] = []
+    counts = Counter(job.parent_id for job in level if job.parent_id is not None)
+    failed = {job.parent_id for job in level if job.state == State.FAILED}
+    for parent_id, closed in sorted(counts.items()):
+        row = conn.execute(_CLOSE_CHILDREN, {"parent": parent_id, "closed": closed}).one()
+        if row.state != State.RUNNING or row.type != JobType.PIPELINE:
+            continue
+        if parent_id in failed and (row.params or {}).get("stop_on_failure"):
+            ended += _skip(conn, jobs.c.parent_id == parent_id)
+        ended += _close_if_done(conn, row)
+    return ended
+
+
+def _close_if_done(conn: Connection, row: Any) -> list[Ended]:
+    """Close a running pipeline that has no open child any more."""
+    is_running = row.state == State.RUNNING and row.type == JobType.PIPELINE
+    if is_running and row.open_children == 0 and row.no_more_children:
+        return [_close(conn, row)]
+    return []
+
+
+def _close(conn: Connection, row: Any) -> Ended:
+    """Give a pipeline the outcome that its children add up to."""
+    bad = conn.execute(_FIRST_UNSUCCESSFUL, {"parent": row.id}).one_or_none()
+    reason: str | None = None
+    error: dict[str, Any] | None = None
+    outputs: dict[str, Any] | None = None
+    if row.cancel_requested_at is not None:
+        state = State.CANCELED
+    elif row.reason == Reason.TIMEOUT:  # set by `time_out` while it was still running
+        state, reason = State.FAILED, Reason.TIMEOUT.value
+        error = {"code": "timeout", "message": "The pipeline took longer than its timeout."}
+    elif bad is not None:
+        state = State(bad.state)
+        reason = bad.reason
+        if state == State.FAILED:
+            error = {**(bad.error or {}), "step": (bad.error or {}).get("step", bad.path)}
+    else:
+        state = State.SUCCEEDED
+        outputs = _collect_outputs(conn, (row.params or {}).get("outputs"))
+    _CLOSE.apply(
+        conn,
+        {
+            "job": row.id,
+            "outcome": state.value,
+            "why": reason,
+            "what": error,
+            "produced": outputs,
+        },
+        kind=_ENDING[state],
+        detail=error,
+    )
+    return Ended(row.id, row.parent_id, state, row.downstreams)
+
+
+_ENDING = {
+    State.SUCCEEDED: "job.succeed",
+    State.FAILED: "job.fail",
+    State.CANCELED: "job.cancel",
+}
+
+
+def _collect_outputs(
+    conn: Connection, bound: dict[str, dict[str, str]] | None
+) -> dict[str, Any] | None:
+    if not bound:
+        return None
+    wanted = {source["job"] for source in bound.values()}
+    produced = {
+        row.id: row.outputs or {}
+        for row in conn.execute(select(jobs.c.id, jobs.c.outputs).where(jobs.c.id.in_(wanted)))
+    }
+    return {
+        name: produced[source["job"]][source["output"]]
+        for name, source in bound.items()
+        if source["output"] in produced.get(source["job"], {})
+    }

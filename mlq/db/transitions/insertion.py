@@ -1,0 +1,157 @@
+"""Storing a new tree, in the state it is in once everything that can start has started.
+
+What can start is known from the rows themselves, so it is written at once instead of being inserted
+as pending and updated: a submit of a small pipeline is a handful of statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, insert
+
+from mlq.db.events import INSERT_EVENT, event_row
+from mlq.db.tables import job_edges, jobs
+from mlq.db.together import without_waiting
+from mlq.db.transitions.cascade import close_empty
+from mlq.db.types import now
+from mlq.db.window import Delivery, Link, Standing
+from mlq.lifecycle import State
+
+
+@dataclass(slots=True)
+class Inserted:
+    """A stored tree. deliveries: leaves that have been dispatched; ready: computes on which further
+    leaves wait for a message."""
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    ready: set[str] = field(default_factory=set)
+
+
+_INSERT = insert(jobs).values(
+    attempt=0,
+    failure_count=0,
+    lost_count=0,
+    generation=1,
+    no_more_children=True,
+    created_at=now(),
+    state=bindparam("state"),
+    started_at=case((bindparam("state") == State.RUNNING.value, now())),
+    queued_at=case((bindparam("state") == State.QUEUED.value, now())),
+    dispatched_at=case((bindparam("is_dispatched"), now())),
+)
+
+
+def insert_tree(
+    conn: Connection,
+    rows: Sequence[dict[str, Any]],
+    edges: Sequence[dict[str, str]],
+    *,
+    standings: Mapping[str, Standing],
+) -> Inserted:
+    """Store a tree, root first, and queue what can start.
+
+    rows: the columns of `jobs` but for those of the lifecycle, parents before children; edges: the
+    columns of `job_edges`. standings: of the computes that `entry_computes` names.
+    """
+    states = _first_states(rows)
+    entries: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if states[row["id"]] == State.QUEUED:
+            entries.setdefault(row["compute"], []).append(row)
+    inserted = Inserted()
+    turns: dict[str, float] = {}
+    dispatched: set[str] = set()
+    for compute, leaves in entries.items():
+        standing = standings[compute]
+        start = standing.served or 0.0
+        turns |= {leaf["id"]: start + place for place, leaf in enumerate(leaves, start=1)}
+        if standing.served is None and len(leaves) <= standing.room:
+            dispatched |= {leaf["id"] for leaf in leaves}
+            inserted.deliveries += _deliveries(rows, leaves)
+        elif standing.room:
+            inserted.ready.add(compute)
+    root = rows[0]
+    last_turn = max(turns.values(), default=None)
+    with without_waiting(conn):
+        conn.execute(
+            _INSERT,
+            [
+                {
+                    **row,
+                    "state": states[row["id"]].value,
+                    # the root keeps its tree's last turn: see mlq.db.window
+                    "turn": last_turn if row is root else turns.get(row["id"]),
+                    "is_dispatched": row["id"] in dispatched,
+                }
+                for row in rows
+            ],
+        )
+        if edges:
+            conn.execute(insert(job_edges), list(edges))
+        conn.execute(INSERT_EVENT, _events(rows, states))
+    started = [row for row in rows if states[row["id"]] == State.RUNNING]
+    if any(row["open_children"] == 0 for row in started):
+        close_empty(conn, root["id"])
+    return inserted
+
+
+def entry_computes(rows: Sequence[dict[str, Any]]) -> set[str]:
+    """Computes that leaves of a new tree are queued for at once."""
+    states = _first_states(rows)
+    return {row["compute"] for row in rows if states[row["id"]] == State.QUEUED}
+
+
+def _first_states(rows: Sequence[dict[str, Any]]) -> dict[str, State]:
+    states: dict[str, State] = {}
+    for row in rows:
+        parent = row["parent_id"]
+        can_start = row["waiting_on"] == 0 and (parent is None or states[parent] == State.RUNNING)
+        started = State.QUEUED if row["is_leaf"] else State.RUNNING
+        states[row["id"]] = started if can_start else State.PENDING
+    return states
+
+
+def _deliveries(rows: Sequence[dict[str, Any]], heads: Sequence[dict[str, Any]]) -> list[Delivery]:
+    chains: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["chain_id"] is not None:
+            chains.setdefault(row["chain_id"], []).append(row)
+    deliveries = []
+    for head in heads:
+        run = chains.get(head["chain_id"], [head])
+        run = sorted(run, key=lambda row: row["chain_position"] or 0)
+        deliveries.append(
+            Delivery(tuple(Link(row["id"], row["compute"], row["shadow"]) for row in run))
+        )
+    return deliveries
+
+
+def _events(rows: Sequence[dict[str, Any]], states: Mapping[str, State]) -> list[dict[str, Any]]:
+    root = rows[0]
+    kinds = {State.QUEUED: "job.queue", State.RUNNING: "job.start"}
+    noted = [
+        event_row(
+            "job.submit",
+            job_id=root["id"],
+            root_id=root["id"],
+            generation=1,
+            state=State.PENDING.value,
+            actor=root["submitted_by"],
+        )
+    ]
+    noted += [
+        event_row(
+            kinds[states[row["id"]]],
+            job_id=row["id"],
+            root_id=root["id"],
+            attempt=0,
+            generation=1,
+            state=states[row["id"]].value,
+        )
+        for row in rows
+        if states[row["id"]] in kinds
+    ]
+    return noted

@@ -1,0 +1,172 @@
+"""The dispatch window: which queued leaves get a message, and when.
+
+Only a few messages per live slot are outstanding on a compute; the rest wait in the database, where
+their order can still change. A leaf that is queued with `dispatched_at` set has its message
+somewhere: together these rows are the outbox.
+
+Order is (priority, turn, queued_at). `turn` shares a compute evenly between trees by start-time
+fair queueing (Goyal, Vin, Cheng 1996): a leaf's turn follows the last one of its tree that waits
+there, but never lies behind the turn that is being served now, so a tree that comes late is served
+at once and a wide fan-out cannot keep others out. What a tree had elsewhere, or before the compute
+last ran out of waiting leaves, does not count against it. Turn 0 is for what had its turn and comes
+back (a retry, a lost attempt): work begun is finished first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Float, bindparam, func, literal, or_, select, update
+
+from mlq.db.tables import jobs
+from mlq.db.types import now
+
+_WAITING = (
+    jobs.c.state == literal("queued", literal_execute=True),
+    jobs.c.dispatched_at.is_(None),
+    jobs.c.compute == bindparam("tag"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One leaf of a delivery."""
+
+    id: str
+    compute: str
+    shadow: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message to publish: a leaf and the rest of its linear run, in order."""
+
+    links: tuple[Link, ...]
+
+
+_OUTSTANDING = select(func.count()).select_from(
+    select(jobs.c.id)
+    .where(
+        jobs.c.state == literal("queued", literal_execute=True),
+        jobs.c.dispatched_at.is_not(None),
+        jobs.c.compute == bindparam("tag"),
+    )
+    .limit(bindparam("window"))
+    .subquery()
+)
+_SERVED_NOW = (
+    select(jobs.c.turn)
+    .where(*_WAITING, jobs.c.turn > 0)
+    .order_by(jobs.c.priority.desc(), jobs.c.turn)
+    .limit(1)
+)
+_BEST = (
+    select(jobs.c.id)
+    .where(
+        *_WAITING,
+        or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()),
+        jobs.c.paused_at.is_(None),
+    )
+    .order_by(jobs.c.priority.desc(), jobs.c.turn, jobs.c.queued_at)
+    .limit(bindparam("room"))
+)
+DISPATCHED = (
+    jobs.c.id,
+    jobs.c.compute,
+    jobs.c.shadow,
+    jobs.c.chain_id,
+    jobs.c.chain_position,
+    jobs.c.priority,
+    jobs.c.turn,
+)
+# SKIP LOCKED (ignored by SQLite): two refills at once take different leaves instead of waiting.
+# In a CTE, since PostgreSQL may run a plain subquery again and then exceed its LIMIT.
+_CHOSEN = _BEST.with_for_update(skip_locked=True).cte("chosen")
+_DISPATCH = (
+    update(jobs)
+    .where(jobs.c.id.in_(select(_CHOSEN.c.id)), jobs.c.dispatched_at.is_(None))
+    .values(dispatched_at=now())
+    .returning(*DISPATCHED)
+)
+_TAILS = (
+    select(jobs.c.id, jobs.c.compute, jobs.c.shadow, jobs.c.chain_id, jobs.c.chain_position)
+    .where(jobs.c.chain_id.in_(bindparam("chains", expanding=True)))
+    .order_by(jobs.c.chain_id, jobs.c.chain_position)
+)
+_STANDING = select(_OUTSTANDING.scalar_subquery(), _SERVED_NOW.scalar_subquery())
+_TAKE_TURNS = (
+    update(jobs)
+    .where(jobs.c.id.in_(bindparam("leaves", expanding=True)))
+    .values(turn=bindparam("start", type_=Float) + jobs.c.ordinal)
+)
+_OWN_LAST = select(func.max(jobs.c.turn)).where(*_WAITING, jobs.c.root_id == bindparam("root"))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a compute stands. room: messages it may have more; served: the turn of the next waiting
+    leaf, None when nobody waits."""
+
+    room: int
+    served: float | None
+
+
+def look(conn: Connection, compute: str, *, window: int) -> Standing:
+    """How `compute` stands now."""
+    outstanding, served = conn.execute(_STANDING, {"tag": compute, "window": window}).one()
+    return Standing(max(0, window - outstanding), served)
+
+
+def room(conn: Connection, compute: str, *, window: int) -> int:
+    """How many more messages `compute` may have outstanding."""
+    counted = conn.scalar(_OUTSTANDING, {"tag": compute, "window": window})
+    return max(0, window - int(counted or 0))
+
+
+def take_turns(conn: Connection, root_id: str, compute: str, leaves: Mapping[str, int]) -> None:
+    """Give newly queued leaves of one tree their turns on `compute`; leaves: id -> ordinal."""
+    first = min(leaves.values())
+    served = conn.scalar(_SERVED_NOW, {"tag": compute})
+    start = 0.0
+    if served is not None:
+        own = conn.scalar(_OWN_LAST, {"tag": compute, "root": root_id})
+        start = max(served, own or 0.0)
+    conn.execute(_TAKE_TURNS, {"leaves": list(leaves), "start": start + 1 - first})
+
+
+def refill(conn: Connection, compute: str, *, window: int) -> list[Delivery]:
+    """Mark the best waiting leaves of `compute` as dispatched, as many as there is room for.
+
+    The caller publishes the deliveries after the commit; if it cannot, the reconciler does later.
+    """
+    free = room(conn, compute, window=window)
+    if free == 0:
+        return []
+    rows = conn.execute(_DISPATCH, {"tag": compute, "room": free}).all()
+    # UPDATE … RETURNING promises no order, and the best should be delivered first.
+    rows = sorted(rows, key=lambda row: (-row.priority, row.turn, row.id))
+    return with_tails(conn, rows)
+
+
+def with_tails(conn: Connection, heads: Sequence[object]) -> list[Delivery]:
+    """Deliveries for dispatched leaves; heads: rows with the columns of DISPATCHED."""
+    chains = {row.chain_id for row in heads if row.chain_id is not None}  # type: ignore[attr-defined]
+    tails: dict[str, list[tuple[int, Link]]] = {}
+    if chains:
+        for row in conn.execute(_TAILS, {"chains": sorted(chains)}):
+            link = Link(row.id, row.compute, row.shadow)
+            tails.setdefault(row.chain_id, []).append((row.chain_position, link))
+    return [
+        Delivery(
+            (
+                Link(row.id, row.compute, row.shadow),  # type: ignore[attr-defined]
+                *_after(tails.get(row.chain_id, ()), row.chain_position),  # type: ignore[attr-defined]
+            )
+        )
+        for row in heads
+    ]
+
+
+def _after(chain: Iterable[tuple[int, Link]], position: int | None) -> Iterable[Link]:
+    return (link for at, link in chain if position is not None and at > position)

@@ -1,0 +1,220 @@
+"""What must hold in the database at any moment between two transactions.
+
+Recounts everything that the transitions keep up to date by counting along, and replays the history
+against the lifecycle. Reads whole tables: for tests and for looking into a broken installation.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from mlq.db.tables import events, job_edges, jobs
+from mlq.lifecycle import LIVE, TERMINAL, TRANSITIONS, Reason, State
+
+
+def check(conn: Connection) -> list[str]:
+    """Every violation as a sentence that names the job; an empty list when all is well."""
+    forest = _Forest.read(conn)
+    violations: list[str] = []
+    for job in forest.jobs.values():
+        where = f"{job.id} ({job.path or 'root'}, {job.state})"
+        rules = (*_RULES, *(_LEAF_RULES if job.is_leaf else _INNER_RULES))
+        violations += [f"{where}: {text}" for rule in rules for text in rule(forest, job)]
+    # Not in the order of `read_after`: a transaction may have got its number before it waited for
+    # the tree's lock, while an event gets its id under that lock.
+    history = conn.execute(select(events).where(events.c.job_id.is_not(None)).order_by(events.c.id))
+    return violations + list(_replay(forest, history.all()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Forest:
+    """All jobs with their relations."""
+
+    jobs: Mapping[str, Any]
+    children: Mapping[str, list[Any]]
+    upstreams: Mapping[str, list[Any]]
+    downstreams: Mapping[str, list[Any]]
+
+    @classmethod
+    def read(cls, conn: Connection) -> _Forest:
+        rows = {row.id: row for row in conn.execute(select(jobs))}
+        children: dict[str, list[Any]] = defaultdict(list)
+        upstreams: dict[str, list[Any]] = defaultdict(list)
+        downstreams: dict[str, list[Any]] = defaultdict(list)
+        for row in rows.values():
+            if row.parent_id is not None:
+                children[row.parent_id].append(row)
+        for edge in conn.execute(select(job_edges)):
+            upstreams[edge.downstream].append(rows[edge.upstream])
+            downstreams[edge.upstream].append(rows[edge.downstream])
+        return cls(rows, children, upstreams, downstreams)
+
+
+def _counters(forest: _Forest, job: Any) -> Iterator[str]:
+    if job.downstreams != len(forest.downstreams[job.id]):
+        yield f"downstreams is {job.downstreams}, not {len(forest.downstreams[job.id])}"
+    open_upstreams = sum(row.state != State.SUCCEEDED for row in forest.upstreams[job.id])
+    if job.state in (State.PENDING, State.QUEUED, State.RUNNING, State.SUCCEEDED):
+        if job.waiting_on != open_upstreams:
+            yield f"waiting_on is {job.waiting_on}, not {open_upstreams}"
+        if job.state != State.PENDING and open_upstreams:
+            yield f"went on although {open_upstreams} upstreams have not succeeded"
+    if job.waiting_on < 0 or job.open_children < 0:
+        yield f"a counter is negative: {job.waiting_on=}, {job.open_children=}"
+
+
+def _times(forest: _Forest, job: Any) -> Iterator[str]:
+    if (job.state in TERMINAL) != (job.finished_at is not None):
+        yield f"finished_at is {job.finished_at}"
+    if (job.lease_expires_at is not None) != (job.is_leaf and job.state == State.RUNNING):
+        yield f"lease_expires_at is {job.lease_expires_at}"
+    if job.dispatched_at is not None and job.state != State.QUEUED:
+        yield "has a message outstanding"
+    if job.not_before is not None and job.state != State.QUEUED:
+        yield "has not_before"
+
+
+def _cancel(forest: _Forest, job: Any) -> Iterator[str]:
+    if job.cancel_requested_at is not None and job.state in (
+        State.PENDING,
+        State.QUEUED,
+        State.SUCCEEDED,
+    ):
+        yield "a cancel was requested"
+
+
+def _ended_tree(forest: _Forest, job: Any) -> Iterator[str]:
+    parent = forest.jobs.get(job.parent_id)
+    if parent is not None and job.state in LIVE and parent.state in TERMINAL:
+        yield f"lives on although its parent is {parent.state}"
+
+
+def _stuck(forest: _Forest, job: Any) -> Iterator[str]:
+    if job.state != State.PENDING:
+        return
+    parent = forest.jobs.get(job.parent_id)
+    started = parent is None or parent.state == State.RUNNING
+    if started and job.waiting_on == 0:
+        yield "has nothing to wait for, and yet is pending"
+    for row in forest.upstreams[job.id]:
+        if row.state in TERMINAL and row.state != State.SUCCEEDED:
+            yield f"waits for {row.path}, which is {row.state}"
+
+
+def _skipped(forest: _Forest, job: Any) -> Iterator[str]:
+    if job.state != State.SKIPPED:
+        return
+    parent = forest.jobs.get(job.parent_id)
+    because_of_upstream = any(
+        row.state in (State.FAILED, State.CANCELED, State.SKIPPED)
+        for row in forest.upstreams[job.id]
+    )
+    because_of_parent = parent is not None and (
+        parent.state == State.SKIPPED
+        or (
+            (parent.params or {}).get("stop_on_failure")
+            and any(row.state == State.FAILED for row in forest.children[parent.id])
+        )
+    )
+    if not because_of_upstream and not because_of_parent:
+        yield "nothing explains why"
+
+
+def _leaf(forest: _Forest, job: Any) -> Iterator[str]:
+    parent = forest.jobs.get(job.parent_id)
+    active = job.state in (State.QUEUED, State.RUNNING)
+    if active and parent is not None and parent.state != State.RUNNING:
+        yield f"its parent is {parent.state}"
+    if job.open_children:
+        yield f"a leaf with {job.open_children} open children"
+    if job.failure_count > job.max_failures:
+        yield f"failed {job.failure_count} times of {job.max_failures}"
+    if job.attempt < job.failure_count + job.lost_count:
+        yield f"{job.attempt} attempts ended {job.failure_count} + {job.lost_count} times"
+    if job.state == State.SUCCEEDED and job.attempt == 0:
+        yield "was never claimed"
+
+
+def _inner(forest: _Forest, job: Any) -> Iterator[str]:
+    children = forest.children[job.id]
+    open_children = sum(row.state in LIVE for row in children)
+    if job.state in LIVE and job.open_children != open_children:
+        yield f"open_children is {job.open_children}, not {open_children}"
+    if job.state == State.QUEUED or job.attempt:
+        yield f"an inner job in attempt {job.attempt}"
+    if job.state == State.RUNNING and not open_children and job.no_more_children:
+        yield "has no open child, and yet has not closed"
+    if job.state == State.PENDING and any(
+        row.state in (State.QUEUED, State.RUNNING) for row in children
+    ):
+        yield "children were released before it started"
+
+
+def _outcome(forest: _Forest, job: Any) -> Iterator[str]:
+    if job.state not in TERMINAL or job.state == State.SKIPPED:
+        return
+    failed = [row for row in forest.children[job.id] if row.state == State.FAILED]
+    canceled = any(row.state == State.CANCELED for row in forest.children[job.id])
+    if job.cancel_requested_at is not None:
+        expected = State.CANCELED
+    elif failed or job.reason == Reason.TIMEOUT:
+        expected = State.FAILED
+    elif canceled:
+        expected = State.CANCELED
+    else:
+        expected = State.SUCCEEDED
+    if job.state != expected:
+        yield f"its children add up to {expected}"
+    if job.state == State.FAILED and failed:
+        first = min(failed, key=lambda row: (row.finished_at, row.id))
+        if job.reason != first.reason:
+            yield f"its reason is {job.reason}, the first failure's is {first.reason}"
+
+
+_RULES = (_counters, _times, _cancel, _ended_tree, _stuck, _skipped)
+_LEAF_RULES = (_leaf,)
+_INNER_RULES = (_inner, _outcome)
+
+
+def _replay(forest: _Forest, history: Sequence[Any]) -> Iterator[str]:
+    """Whether the history is complete, follows the lifecycle and gives the states of the table."""
+    states = dict.fromkeys(forest.jobs, State.PENDING)
+    attempts = dict.fromkeys(forest.jobs, 0)
+    outcomes: set[tuple[str, int]] = set()
+    for event in history:
+        if event.state is None or event.kind == "job.submit":
+            continue
+        where = f"event {event.id} ({event.kind} of {event.job_id})"
+        job = forest.jobs.get(event.job_id)
+        if job is None:
+            yield f"{where}: there is no such job"
+            continue
+        leaves, enters = TRANSITIONS[event.kind.removeprefix("job.")]
+        before, after = states[job.id], State(event.state)
+        if before not in leaves or after not in enters:
+            yield f"{where}: {before} -> {after} is not in the lifecycle"
+        states[job.id] = after
+        if event.kind == "job.claim":
+            if event.attempt <= attempts[job.id]:
+                yield f"{where}: attempt {event.attempt} after {attempts[job.id]}"
+            attempts[job.id] = event.attempt
+        elif job.is_leaf and before == State.RUNNING and event.attempt != attempts[job.id]:
+            yield f"{where}: attempt {event.attempt} spoke in attempt {attempts[job.id]}"
+        if event.kind in ("job.queue", "job.start"):
+            for row in forest.upstreams[job.id]:
+                if states[row.id] != State.SUCCEEDED:
+                    yield f"{where}: began while {row.path} was {states[row.id]}"
+        if after in TERMINAL:
+            if (job.id, event.generation) in outcomes:
+                yield f"{where}: a second outcome in generation {event.generation}"
+            outcomes.add((job.id, event.generation))
+    for job in forest.jobs.values():
+        if states[job.id] != job.state:
+            yield f"{job.id} ({job.path}): the history says {states[job.id]}, not {job.state}"
+        if attempts[job.id] != job.attempt:
+            yield f"{job.id} ({job.path}): the history says attempt {attempts[job.id]}"
