@@ -1,0 +1,37 @@
+"""Keys by which a client may repeat a submission without submitting twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from mlq.db.tables import idempotency_keys
+from mlq.db.types import now, now_plus
+from mlq.db.upsert import conflict_insert
+
+
+def find(conn: Connection, *, principal: str, key: str) -> Any | None:
+    """The earlier use of `key` by `principal`: a row with body_digest and job_id."""
+    return conn.execute(
+        select(idempotency_keys).where(
+            idempotency_keys.c.principal == principal, idempotency_keys.c.key == key
+        )
+    ).one_or_none()
+
+
+def claim(conn: Connection, *, principal: str, key: str, body_digest: str, job_id: str) -> bool:
+    """Take the key; False when another transaction took it first (and has committed by now)."""
+    statement = conflict_insert(conn, idempotency_keys).values(
+        principal=principal, key=key, body_digest=body_digest, job_id=job_id, created_at=now()
+    )
+    # by RETURNING: the row count of an INSERT is not kept on PostgreSQL
+    taken = statement.on_conflict_do_nothing().returning(idempotency_keys.c.key)
+    return conn.execute(taken).first() is not None
+
+
+def forget(conn: Connection, *, older_than_s: float) -> int:
+    """Delete keys that no client will use again; returns how many."""
+    return conn.execute(
+        delete(idempotency_keys).where(idempotency_keys.c.created_at < now_plus(-older_than_s))
+    ).rowcount

@@ -1,0 +1,1 @@
+"""Reading for people and programs: nothing in here writes."""
