@@ -1,0 +1,323 @@
+"""Models: versions that count up, aliases that move, and their way back.
+
+An alias's history is read as a stack. promote and deploy push the version they move to, remove
+pushes "not there", and rollback pops: v1 → v2 → v3, rolled back twice, is v1 again. What was rolled
+back is off the stack, so a rollback never returns to it; promote does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from mlq.db import events, registry, routing
+from mlq.db.registry import AliasMove, Artifact, Model, ModelVersion
+from mlq.errors import ConflictError, NotFoundError, nearest
+from mlq.service.names import check_alias, check_digest, check_name, check_text
+
+PRODUCTION = "production"
+_MAX_VERSION = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What an alias did. `previous` None: it is new; `version` None: it was removed.
+
+    changed: False where it already stood on that version, and nothing was written.
+    """
+
+    name: str
+    alias: str
+    version: int | None
+    previous: int | None
+    changed: bool = True
+
+
+def register(
+    conn: Connection,
+    *,
+    name: str,
+    digest: str,
+    size_bytes: int,
+    actor: str,
+    job_id: str | None = None,
+    metrics: Mapping[str, float] | None = None,
+    report: Mapping[str, Any] | None = None,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> ModelVersion:
+    """Make the next version of `name` from a stored package (the digest of its tree).
+
+    Numbers count up without holes. Metrics that are not finite become None, which JSON has.
+    Raises MlqError (code `invalid`).
+    """
+    check_name(name, what="model")
+    check_text(description, what="description")
+    registry.add_artifacts(conn, [Artifact(check_digest(digest), "tree", size_bytes)])
+    version = registry.insert_model_version(
+        conn,
+        name=name,
+        version=registry.count_up(conn, name),
+        digest=digest,
+        job_id=job_id,
+        description=description,
+        metrics=_finite(dict(metrics or {})),
+        report=_finite(dict(report or {})),
+        tags=dict(tags or {}),
+        created_by=actor,
+    )
+    events.record(
+        conn,
+        "model.register",
+        subject=f"models:/{name}",
+        actor=actor,
+        job_id=job_id,
+        detail={"version": version.version, "digest": digest},
+    )
+    routing.raise_number(conn)  # a name without version and alias means the newest
+    return version
+
+
+def describe(conn: Connection, name: str, *, description: str, actor: str) -> Model:
+    """Set a model's description. Raises NotFoundError."""
+    check_text(description, what="description")
+    _lock(conn, name)
+    registry.describe_model(conn, name, description=description)
+    events.record(conn, "model.describe", subject=f"models:/{name}", actor=actor)
+    return find(conn, name)
+
+
+def set_alias(
+    conn: Connection,
+    *,
+    name: str,
+    alias: str,
+    version: int | str,
+    actor: str,
+    reason: str = "",
+    act: Literal["promote", "deploy"] = "promote",
+    job_id: str | None = None,
+) -> Moved:
+    """Put `alias` on a version (promote).
+
+    version: a number, `latest`, or another alias such as `staging`, for what it is on now.
+    A no-op where the alias is there already. Raises NotFoundError; MlqError (code `invalid`) for
+    an alias that cannot be one.
+    """
+    check_alias(alias)
+    _lock(conn, name)
+    target = find_version(conn, name, version=version).version
+    previous = registry.find_alias(conn, name, alias)
+    if previous == target:
+        return Moved(name, alias, target, previous, changed=False)
+    return _move(
+        conn, Moved(name, alias, target, previous), act, actor=actor, reason=reason, job_id=job_id
+    )
+
+
+def rollback(
+    conn: Connection,
+    *,
+    name: str,
+    actor: str,
+    alias: str = PRODUCTION,
+    to: int | None = None,
+    reason: str = "",
+) -> Moved:
+    """Put `alias` back on what it was before its last move that is not itself rolled back.
+
+    to: an earlier version of its own, instead of the one before.
+    Raises NotFoundError; ConflictError where there is nothing before, or the alias never was on
+    `to`.
+    """
+    _lock(conn, name)
+    acts = list(registry.alias_acts(conn, name, alias))
+    if not acts:
+        raise _no_alias(conn, name, alias)
+    stack = _stack(acts)
+    current = stack[-1]
+    earlier = sorted({version for _, version in acts if version not in (None, current)})
+    if to is None:
+        before = stack[-2] if len(stack) > 1 else None
+        if before is None:
+            others = ", ".join(str(version) for version in earlier)
+            raise ConflictError(
+                f"models:/{name}@{alias} cannot be rolled back: there is nothing before version "
+                f"{current}.",
+                code="nothing_before",
+                hint=f"It has also been on {others}; name one with --to." if others else "",
+            )
+        to = before
+    elif to == current:
+        raise ConflictError(f"models:/{name}@{alias} is on version {to} already.")
+    elif to not in earlier:
+        raise ConflictError(
+            f"models:/{name}@{alias} never was on version {to}.",
+            hint=f"`mlq model promote {name} {to} --alias {alias}` puts it there.",
+        )
+    return _move(conn, Moved(name, alias, to, current), "rollback", actor=actor, reason=reason)
+
+
+def remove_alias(conn: Connection, *, name: str, alias: str, actor: str, reason: str = "") -> Moved:
+    """Take an alias away. Raises NotFoundError; ConflictError while a deployment follows it."""
+    _lock(conn, name)
+    previous = registry.find_alias(conn, name, alias)
+    if previous is None:
+        raise _no_alias(conn, name, alias)
+    if followers := routing.find_followers(conn, model=name, alias=alias):
+        endpoint, deployment = followers[0]
+        raise ConflictError(
+            f"models:/{name}@{alias} cannot be removed: deployment '{deployment}' of endpoint "
+            f"'{endpoint}' follows it.",
+            hint="Delete the deployment or point it elsewhere first.",
+        )
+    return _move(conn, Moved(name, alias, None, previous), "remove", actor=actor, reason=reason)
+
+
+def find(conn: Connection, name: str) -> Model:
+    """A model. Raises NotFoundError with the nearest name."""
+    found = registry.find_model(conn, name)
+    if found is None:
+        raise _no_model(conn, name)
+    return found
+
+
+def list_models(conn: Connection, *, limit: int = 50, after: str | None = None) -> list[Model]:
+    """Models by name; `after` is the last name of a page."""
+    return registry.page_models(conn, limit=limit, after=after)
+
+
+def find_version(conn: Connection, name: str, *, version: int | str) -> ModelVersion:
+    """A version by number, `latest` or alias. Raises NotFoundError."""
+    model = find(conn, name)
+    text = str(version)
+    if text == "latest":
+        number = model.latest_version
+    elif text.isascii() and text.isdecimal():
+        number = min(int(text[:11]), _MAX_VERSION)
+    else:
+        number = model.aliases.get(text, 0)
+        if not number:
+            raise _no_alias(conn, name, text)
+    found = registry.find_model_version(conn, name, number)
+    if found is None:
+        raise NotFoundError(
+            f"Model '{name}' has no version {text:.40}.",
+            hint=f"The newest is models:/{name}/{model.latest_version}."
+            if model.latest_version
+            else "",
+        )
+    return found
+
+
+def list_versions(
+    conn: Connection, name: str, *, limit: int = 50, before: int | None = None
+) -> list[ModelVersion]:
+    """Versions, newest first; `before` is the last version of a page. Raises NotFoundError."""
+    find(conn, name)
+    return registry.page_model_versions(conn, name, limit=limit, before=before)
+
+
+def history(
+    conn: Connection,
+    name: str,
+    *,
+    alias: str | None = None,
+    limit: int = 50,
+    before: int | None = None,
+) -> list[AliasMove]:
+    """Moves of a model's aliases, newest first; `before` is the last move's id of a page.
+
+    Raises NotFoundError where there is no such model.
+    """
+    find(conn, name)
+    return registry.page_moves(conn, name, alias=alias, limit=limit, before=before)
+
+
+def _stack(acts: Iterable[tuple[str, int | None]]) -> list[int | None]:
+    """What an alias has been, without what was rolled back; the first entry is "not there"."""
+    stack: list[int | None] = [None]
+    for act, version in acts:
+        if act == "rollback" and version in stack[:-1]:
+            nearest_place = max(place for place, one in enumerate(stack[:-1]) if one == version)
+            del stack[nearest_place + 1 :]
+        else:
+            stack.append(version)
+    return stack
+
+
+def _move(
+    conn: Connection,
+    moved: Moved,
+    act: str,
+    *,
+    actor: str,
+    reason: str,
+    job_id: str | None = None,
+) -> Moved:
+    check_text(reason, what="reason")
+    registry.move_alias(
+        conn,
+        name=moved.name,
+        alias=moved.alias,
+        version=moved.version,
+        previous=moved.previous,
+        act=act,
+        reason=reason,
+        actor=actor,
+        job_id=job_id,
+    )
+    detail = {
+        "alias": moved.alias,
+        "version": moved.version,
+        "previous": moved.previous,
+        "reason": reason,
+    }
+    events.record(
+        conn,
+        f"model.{act}",
+        subject=f"models:/{moved.name}",
+        actor=actor,
+        job_id=job_id,
+        detail=detail,
+    )
+    routing.raise_number(conn)
+    return moved
+
+
+def _lock(conn: Connection, name: str) -> None:
+    if registry.lock_model(conn, name) is None:
+        raise _no_model(conn, name)
+
+
+def _no_model(conn: Connection, name: str) -> NotFoundError:
+    close = nearest(name, registry.model_names(conn))
+    return NotFoundError(
+        f"There is no model '{name}'.",
+        hint=f"Did you mean '{close}'?" if close else "`mlq model list` shows what there is.",
+    )
+
+
+def _no_alias(conn: Connection, name: str, alias: str) -> NotFoundError:
+    known = registry.alias_names(conn, name)
+    close = nearest(alias, known)
+    if close:
+        hint = f"Did you mean '{close}'?"
+    else:
+        hint = f"Its aliases: {', '.join(known)}." if known else "It has no alias yet."
+    return NotFoundError(f"Model '{name}' has no alias '{alias:.64}'.", hint=hint)
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None for NaN and infinity, which JSON does not know."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
