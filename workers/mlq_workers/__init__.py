@@ -1,0 +1,1 @@
+"""mlq workers: Celery app and tasks, supervisor, keeper, reconciler, built-in components."""

@@ -1,0 +1,185 @@
+"""Executes leaves in a pool process: claim, run, commit, publish what it set free."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from mlq.artifacts import Store
+from mlq.broker import Broker
+from mlq.db import Database
+from mlq.db.transitions import StaleAttempt
+from mlq.db.window import Delivery
+from mlq.errors import MlqError, UnavailableError
+from mlq.lifecycle import Reason, State
+from mlq.service import execution
+from mlq.service.capacity import Windows
+from mlq.service.execution import Attempt, Finished, Report, SpecCache
+from mlq.settings import Settings
+from mlq_workers.board import Seat
+from mlq_workers.clock import boot_time
+from mlq_workers.handlers import Ending, Handler
+from mlq_workers.reporter import Reporter
+
+logger = logging.getLogger("mlq.executor")
+
+_COMMIT_RETRY_S = 0.25
+
+
+@dataclass(slots=True)
+class Executor:
+    """What a pool process has open. One leaf at a time.
+
+    handlers: who runs a component ("mlq:…") and who runs a command.
+    """
+
+    settings: Settings
+    database: Database
+    broker: Broker
+    store: Store
+    seat: Seat
+    worker: str
+    component_handler: Handler
+    command_handler: Handler
+    clock: Callable[[], float] = boot_time
+    specs: SpecCache = field(default_factory=SpecCache)
+    _unfilled: int = 0  # messages worked off since the window was last filled
+    _refill_after: int = field(init=False)
+    _windows: Windows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._windows = Windows(per_slot=self.settings.window_per_slot)
+        # Often enough for the window never to run dry, seldom enough to cost little.
+        self._refill_after = max(1, self.settings.window_per_slot // 2)
+
+    def execute(self, job_id: str) -> bool:
+        """Run a leaf; True when it committed success, so that its chain may go on."""
+        claimed_at = self.clock()
+        attempt = self._begin(job_id)
+        if attempt is None:
+            return False
+        if attempt.is_over:
+            return self._end_early(attempt)
+        claim = attempt.claim
+        time_limit = attempt.spec.get("timeout_s")
+        scratch = self.settings.home / "scratch" / f"{claim.id}-{claim.attempt}"
+        with self.seat.hold(
+            claim.id,
+            claim.attempt,
+            deadline=claimed_at + self.settings.lease_s * 0.9,
+            time_limit=claimed_at + time_limit if time_limit else float("inf"),
+        ):
+            try:
+                return self._run(attempt, scratch)
+            finally:
+                if scratch.exists():
+                    shutil.rmtree(scratch, ignore_errors=True)
+
+    def _begin(self, job_id: str) -> Attempt | None:
+        return self.database.transact_single(
+            execution.begin,
+            job_id,
+            worker=self.worker,
+            lease_s=self.settings.lease_s,
+            spec_cache=self.specs,
+        )
+
+    def _end_early(self, attempt: Attempt) -> bool:
+        try:
+            finished = self.database.transact(execution.end_early, attempt, windows=self._windows)
+        except StaleAttempt:
+            finished = self.database.transact(
+                execution.end_canceled, attempt, said=Report(), windows=self._windows
+            )
+        return finished is not None and self._go_on(attempt, finished)
+
+    def _go_on(self, attempt: Attempt, finished: Finished) -> bool:
+        """Publish what the outcome set free; True when it was success."""
+        self._publish(finished.deliveries)
+        return any(
+            job.id == attempt.claim.id and job.state == State.SUCCEEDED
+            for job in finished.settled.ended
+        )
+
+    def _run(self, attempt: Attempt, scratch: Path) -> bool:
+        reporter = Reporter(self.database, attempt.claim, max_log_bytes=self.settings.max_log_bytes)
+        handler = self.component_handler if attempt.claim.component else self.command_handler
+        try:
+            ending = handler.handle(
+                attempt, scratch=scratch, store=self.store, seat=self.seat, reporter=reporter
+            )
+        except Exception as error:
+            ending = Ending.of_exception(error)
+        return self._end(attempt, ending, reporter.rest(ending.artifacts))
+
+    def _end(self, attempt: Attempt, ending: Ending, said: Report) -> bool:
+        """Commit the outcome; while the database is away, try until the keeper ends us."""
+        unknown = False
+        while True:
+            try:
+                finished = self._commit(attempt, ending, said)
+                break
+            except UnavailableError as error:
+                unknown = unknown or error.code == "commit_unknown"
+                logger.warning("outcome of %s waits: %s", attempt.claim.id, error)
+                time.sleep(_COMMIT_RETRY_S)
+            except MlqError as error:
+                # the effect cannot be had (an alias that is not allowed, a model that is gone)
+                ending = Ending.of_exception(error)
+        if finished is None:
+            return unknown and self._has_succeeded(attempt)
+        if not finished.settled.chain_goes_on:
+            self._unfilled = (self._unfilled + 1) % self._refill_after
+        return self._go_on(attempt, finished)
+
+    def _commit(self, attempt: Attempt, ending: Ending, said: Report) -> Finished | None:
+        if ending.outputs is not None:
+            try:
+                return self.database.transact(
+                    execution.succeed,
+                    attempt,
+                    ending.outputs,
+                    said=said,
+                    windows=self._windows,
+                    refill=self._unfilled + 1 >= self._refill_after,
+                    effect=self._bind_effect(attempt, ending),
+                )
+            except StaleAttempt:
+                ending = Ending()  # canceled meanwhile, or taken from us
+        if ending.reason is None:
+            end = execution.release if ending.is_release else execution.end_canceled
+            return self.database.transact(end, attempt, said=said, windows=self._windows)
+        return self.database.transact(
+            execution.fail,
+            attempt,
+            reason=ending.reason,
+            error=ending.error or {},
+            said=said,
+            windows=self._windows,
+            retry=ending.reason != Reason.REJECTED,
+        )
+
+    def _bind_effect(
+        self, attempt: Attempt, ending: Ending
+    ) -> Callable[[Connection], Mapping[str, Any]] | None:
+        effect = ending.effect
+        if effect is None:
+            return None
+        return lambda conn: effect(conn, attempt)
+
+    def _has_succeeded(self, attempt: Attempt) -> bool:
+        with self.database.read() as conn:
+            return execution.succeeded(conn, attempt.claim.id, attempt.claim.attempt)
+
+    def _publish(self, deliveries: Sequence[Delivery]) -> None:
+        try:
+            self.broker.publish(deliveries)
+        except UnavailableError as error:
+            logger.warning("the reconciler will publish later: %s", error)

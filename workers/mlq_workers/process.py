@@ -1,0 +1,149 @@
+"""What the processes of one worker have: the parent its board, each pool process its executor."""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from billiard.process import current_process
+
+from mlq.artifacts import Store
+from mlq.broker import Broker
+from mlq.db import Database
+from mlq.errors import SettingsError
+from mlq.service import installation
+from mlq.settings import Settings
+from mlq_workers import components, gpus, resources
+from mlq_workers.board import Board
+from mlq_workers.clock import boot_time
+from mlq_workers.executor import Executor
+from mlq_workers.handlers import CommandHandler, ComponentHandler
+
+#: Handed from the parent to its pool processes, which may be spawned and not forked.
+_BOARD = "MLQ_WORKER_BOARD"
+_SLOTS = "MLQ_WORKER_SLOTS"
+_NAME = "MLQ_WORKER_NAME"
+_GPUS = "MLQ_WORKER_GPUS"
+GPU_COMPUTE = "gpu"
+
+_POOLS = ("celery.concurrency.prefork", "celery.concurrency.solo")
+
+_executors: dict[int, Executor] = {}
+
+
+def prepare_parent(
+    settings: Settings, *, app: Any, name: str, pool: str, slots: int, computes: list[str]
+) -> None:
+    """Make the board and settle what this worker's processes inherit, before any is started.
+
+    name: the worker's node name. pool: module of Celery's pool class.
+    Raises SettingsError for a pool that mlq cannot run on, a GPU queue without GPUs, or a database,
+    broker or store that is not this installation's.
+    """
+    if pool not in _POOLS:
+        raise SettingsError(
+            f"mlq workers need processes of their own; {pool} has none.",
+            hint="Leave out -P, or use -P prefork or -P solo.",
+        )
+    _join(settings)
+    if app.conf.worker_disable_prefetch:
+        # Redis: a message that is taken off the list is gone, and not also kept in a second place
+        # until it is acknowledged. What a killed worker had taken, the reconciler publishes again.
+        for queue in app.amqp.queues.consume_from.values():
+            queue.no_ack = True
+    wanted = None if settings.gpus == "auto" else settings.gpus
+    found = gpus.select_gpus(wanted) if GPU_COMPUTE in computes else []
+    if found:
+        app.conf.worker_pool_start_method = "spawn"  # CUDA does not survive a fork
+    folder = tempfile.mkdtemp(prefix="mlq-worker-")
+    os.environ.update(
+        {
+            _NAME: name,
+            _BOARD: str(Path(folder) / "board"),
+            _SLOTS: str(slots),
+            _GPUS: ",".join(gpu.uuid for gpu in found),
+        }
+    )
+    board().close()
+    resources.limit_threads(resources.threads_per_slot(resources.host_facts().cores, slots))
+    _freeze()
+
+
+def preload_components() -> None:
+    """Import what components need, for all pool processes; spawned ones import it themselves."""
+    if not os.environ[_GPUS]:
+        components.preload()
+        _freeze()
+
+
+def _freeze() -> None:
+    gc.collect()
+    gc.freeze()  # or the first collection in a forked process copies all that was imported
+
+
+def board() -> Board:
+    """This worker's board."""
+    return Board(Path(os.environ[_BOARD]), seats=int(os.environ[_SLOTS]))
+
+
+def board_path() -> Path:
+    """Where this worker's board is."""
+    return Path(os.environ[_BOARD])
+
+
+def executor(settings: Settings) -> Executor:
+    """The executor of this process, made at its first use here (never inherited by a fork)."""
+    found = _executors.get(os.getpid())
+    if found is None:
+        _executors.clear()
+        found = _executors[os.getpid()] = _make_executor(settings)
+    return found
+
+
+def begin_to_drain(settings: Settings) -> None:
+    """Tell the keeper when to hand work back. Called in a signal handler: only writes memory."""
+    if _BOARD in os.environ:
+        board().drain_at(boot_time() + settings.drain_grace_s)
+
+
+def _join(settings: Settings) -> None:
+    database = Database.open(settings.database, pool_size=1)
+    try:
+        database.transact(
+            installation.join,
+            settings=settings,
+            store=Store.open(settings.artifact_root, cache=settings.home / "cache"),
+            host=resources.host_facts().hostname,
+        )
+    finally:
+        database.close()  # no connection may be open when the pool forks
+
+
+def _make_executor(settings: Settings) -> Executor:
+    index = getattr(current_process(), "index", None) or 0
+    slots = int(os.environ[_SLOTS])
+    devices = [uuid for uuid in os.environ[_GPUS].split(",") if uuid]
+    mine: tuple[str, ...] = (devices[index % len(devices)],) if devices else ()
+    if devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
+    threads = resources.threads_per_slot(resources.host_facts().cores, slots)
+    if devices:
+        resources.limit_threads(threads)
+    database = Database.open(settings.database, pool_size=2)
+    with database.read():
+        pass  # connect now and not during the first step
+    return Executor(
+        settings=settings,
+        database=database,
+        broker=Broker.open(settings),
+        store=Store.open(settings.artifact_root, cache=settings.home / "cache"),
+        seat=board().seat(index),
+        worker=os.environ[_NAME],
+        component_handler=ComponentHandler(),
+        command_handler=CommandHandler(
+            gpu=mine, threads=threads, max_log_bytes=settings.max_log_bytes
+        ),
+    )
