@@ -1,0 +1,98 @@
+"""Tokens of callers, also while the database is away."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mlq.errors import MlqError, UnauthorizedError, UnavailableError
+from mlq.service.tokens import Principal
+from mlq_api.auth import Principals
+from mlq_api.serving.refusals import refusal_of
+
+OPEN_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
+_SIZE = 4096
+
+
+class Outliving:
+    """A look-up of tokens that goes on with what it last found while the database is away.
+
+    A token cannot be revoked without the database either; still, after `limit_s` without an answer
+    it is no longer accepted.
+    """
+
+    LIMIT_S = 3600.0
+
+    def __init__(
+        self,
+        lookup: Callable[[str], Awaitable[Principal | None]],
+        *,
+        is_away: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lookup = lookup
+        self._is_away = is_away
+        self._clock = clock
+        self._found: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
+
+    async def find(self, digest: str) -> Principal | None:
+        """The principal of a token. Raises UnavailableError where that is not known."""
+        known = self._remembered(digest)
+        if known is not None and self._is_away():
+            return known  # without waiting for a database that does not answer
+        try:
+            principal = await self._lookup(digest)
+        except UnavailableError:
+            if known is None:
+                raise
+            return known
+        self._found.pop(digest, None)
+        if principal is not None:
+            self._found[digest] = (self._clock(), principal)
+            while len(self._found) > _SIZE:
+                self._found.popitem(last=False)
+        return principal
+
+    def _remembered(self, digest: str) -> Principal | None:
+        at, principal = self._found.get(digest, (0.0, None))
+        return principal if self._clock() - at < self.LIMIT_S else None
+
+
+class BearerMiddleware:
+    """Every path but health needs a token, whatever its role: predictions change nothing."""
+
+    def __init__(self, app: ASGIApp, *, principals: Principals) -> None:
+        self._app = app
+        self._principals = principals
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                scope["principal"] = await self._find(Headers(scope=scope))
+            except MlqError as error:
+                scope["principal"] = None
+                if scope["path"] not in OPEN_PATHS:
+                    response = refusal_of(error, scope)
+                    response.headers["connection"] = "close"  # a body is not read
+                    await response(scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
+
+    async def _find(self, headers: Headers) -> Principal:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise UnauthorizedError(
+                "This needs a token.",
+                hint="Send `Authorization: Bearer TOKEN`; `mlq token create` makes one.",
+            )
+        principal = await self._principals.find(token.strip())
+        if principal is None:
+            raise UnauthorizedError(
+                "This token is not known, has expired or was revoked.",
+                hint="`mlq token create` makes another.",
+            )
+        return principal

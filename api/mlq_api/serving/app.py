@@ -1,0 +1,92 @@
+"""The serving application: routes, and what lives as long as the process."""
+
+from __future__ import annotations
+
+import random as randomness
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from mlq.artifacts import Store
+from mlq.db.engine import Database
+from mlq.errors import MlqError
+from mlq.settings import Settings
+from mlq_api import problems
+from mlq_api.guards import GuardMiddleware
+from mlq_api.serving import endpoints, oip
+from mlq_api.serving.access import BearerMiddleware
+from mlq_api.serving.refusals import on_error
+from mlq_api.serving.server import Serving
+
+ROUTES = (
+    Route("/v2", oip.server_metadata),
+    Route("/v2/health/live", oip.server_live),
+    Route("/v2/health/ready", oip.server_ready),
+    Route("/v2/models/{model}", oip.model_metadata),
+    Route("/v2/models/{model}/ready", oip.model_ready),
+    Route("/v2/models/{model}/infer", oip.infer, methods=["POST"]),
+    Route("/v2/models/{model}/versions/{version}", oip.model_metadata),
+    Route("/v2/models/{model}/versions/{version}/ready", oip.model_ready),
+    Route("/v2/models/{model}/versions/{version}/infer", oip.infer, methods=["POST"]),
+    Route("/endpoints/{name}/score", endpoints.score, methods=["POST"]),
+)
+
+
+def create_app(settings: Settings, *, random: Callable[[], float] = randomness.random) -> FastAPI:
+    """A stateless serving replica. random: gives [0, 1), for the split of traffic.
+
+    Opens the database and follows it from its start to its end (ASGI lifespan).
+    """
+    # One connection to look things up by, one for the watcher alone.
+    database = Database.open(settings.database, pool_size=1)
+    watched = Database.open(settings.database, pool_size=1)
+    store = Store.open(settings.artifact_root, cache=settings.home / "cache")
+    serving = Serving(database=database, watched=watched, store=store, random=random)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        serving.watcher.start()
+        try:
+            yield
+        finally:
+            serving.close()
+            database.close()
+            watched.close()
+
+    app = FastAPI(
+        title="mlq serve",
+        openapi_url=None,
+        lifespan=lifespan,
+        routes=list(ROUTES),
+        middleware=[
+            # Any host name: there is no cookie, so nothing to gain by rebinding one.
+            Middleware(
+                GuardMiddleware,
+                hosts=frozenset({"*"}),
+                max_body_bytes=settings.max_body_bytes,
+                max_upload_bytes=settings.max_body_bytes,
+            ),
+            Middleware(BearerMiddleware, principals=serving.principals),
+        ],
+    )
+    app.state.serving = serving
+    problems.install(app)
+    app.add_exception_handler(MlqError, on_error)
+    return app
+
+
+def run(settings: Settings, *, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM; requests that are being answered are finished."""
+    uvicorn.run(
+        create_app(settings),
+        host=host,
+        port=port,
+        log_level="info",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )

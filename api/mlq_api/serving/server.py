@@ -1,0 +1,200 @@
+"""What the routes of a serving process share: the table, models in memory, and two lanes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from starlette.requests import Request
+
+from mlq.artifacts import Store
+from mlq.db import routing
+from mlq.db.engine import Database
+from mlq.db.routing import Routing, Target
+from mlq.errors import MlqError, NotFoundError, UnavailableError
+from mlq.models.package import LoadedModel
+from mlq.service import tokens
+from mlq.service.tokens import Principal
+from mlq_api.auth import Principals
+from mlq_api.lanes import Lane
+from mlq_api.serving import routes
+from mlq_api.serving.access import Outliving
+from mlq_api.serving.packages import Packages
+from mlq_api.serving.rows import refuse
+from mlq_api.serving.watcher import Watcher
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: scikit-learn gives the interpreter back while it computes; the rest is parsing.
+PREDICTION_THREADS = 2
+_CAPACITY = 256
+_TIMEOUT_S = 60.0
+_KNOWN_VERSIONS = 4096
+_MAX_VERSION = 2**31 - 1
+
+
+class Serving:
+    """One serving process. `random` gives [0, 1), for the split of traffic."""
+
+    def __init__(
+        self, *, database: Database, watched: Database, store: Store, random: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self.random = random
+        self.packages = Packages(store)
+        self.watcher = Watcher(watched, self.packages)
+        self._predictions = Lane(
+            "predictions", threads=PREDICTION_THREADS, capacity=_CAPACITY, timeout_s=_TIMEOUT_S
+        )
+        self._loads = Lane("loads", threads=1, capacity=_CAPACITY, timeout_s=_TIMEOUT_S)
+        self._reads = Lane("reads", threads=1, capacity=_CAPACITY, timeout_s=_TIMEOUT_S)
+        self._versions: dict[tuple[str, int], Target] = {}
+        lookup = Outliving(self._find_principal, is_away=lambda: self.watcher.is_away)
+        self.principals = Principals(lookup.find)
+
+    def close(self) -> None:
+        """End all threads; what runs is finished."""
+        self.watcher.stop()
+        for lane in (self._loads, self._predictions, self._reads):
+            lane.close()
+
+    async def compute(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Parse, predict or encode beside the event loop. Raises as Lane.call does."""
+        return await self._predictions.call(work, *args, **kwargs)
+
+    async def find(self, model: str, version: str | None) -> Target:
+        """A model's version by number or alias; None: `production`, else the newest.
+
+        Raises NotFoundError; UnavailableError where only the database knows, and does not answer.
+        """
+        self._require_table()
+        table = self.watcher.table
+        try:
+            return await self._find(table, model, version)
+        except NotFoundError:
+            newer = await self._read_newer(table)
+            if newer is None:
+                raise
+        return await self._find(newer, model, version)
+
+    async def _find(self, table: Routing, model: str, version: str | None) -> Target:
+        if version is None or not (version.isascii() and version.isdecimal()):
+            return routes.find_alias(table, model, version)
+        newest = routes.find_newest(table, model)
+        number = min(int(version[:11]), _MAX_VERSION)
+        if number == newest.version:
+            return newest
+        key = (model, number)
+        if key not in self._versions:
+            found = await self._reads.call(self._find_target, model, number)
+            if found is None:
+                raise NotFoundError(
+                    f"Model '{model}' has no version {version:.40}.",
+                    hint=f"The newest is {newest.uri}.",
+                )
+            if len(self._versions) >= _KNOWN_VERSIONS:
+                self._versions.clear()
+            self._versions[key] = found
+        return self._versions[key]
+
+    async def choose(self, endpoint: str, deployment: str | None) -> tuple[str, Target]:
+        """The deployment that answers a request, as `routes.choose`."""
+        self._require_table()
+        draw = partial(routes.choose, endpoint=endpoint, deployment=deployment, random=self.random)
+        table = self.watcher.table
+        try:
+            return draw(table)
+        except (NotFoundError, UnavailableError):
+            newer = await self._read_newer(table)
+            if newer is None:
+                raise
+        return draw(newer)
+
+    async def load(self, target: Target) -> LoadedModel:
+        """The model behind a target, read where it is not in memory yet.
+
+        Raises UnavailableError (code `model_not_loaded`) saying why it cannot be.
+        """
+        model = self.packages.get(target)
+        if model is not None:
+            return model
+        try:
+            return await self._loads.call(self.packages.load, target)
+        except UnavailableError:
+            raise
+        except MlqError as error:
+            raise UnavailableError(
+                f"{target.uri} cannot be loaded: {error.message}",
+                code="model_not_loaded",
+                hint=error.hint,
+            ) from error
+
+    async def list_versions(self, model: str) -> list[int]:
+        """Numbers of a model's versions, oldest first; those in the table without a database."""
+        try:
+            return await self._reads.call(self._find_versions, model)
+        except UnavailableError:
+            table = self.watcher.table
+            known = {target.version for (name, _), target in table.aliases.items() if name == model}
+            return sorted(known | {table.newest[model].version})
+
+    async def _read_newer(self, table: Routing) -> Routing | None:
+        """What has taken the place of `table`, before the watcher sees it; None where nothing has.
+
+        For what is not found, since it may have been made a moment ago.
+        """
+        try:
+            return await self._reads.call(self._read_routing, table)
+        except UnavailableError:
+            return None
+
+    def _read_routing(self, table: Routing) -> Routing | None:
+        with self._database.read() as conn:
+            if routing.read_number(conn) == table.number:
+                return None
+            new = routing.read_routing(conn)
+        return routes.settle(table, new, is_loaded=self.packages.is_loaded)
+
+    def _require_table(self) -> None:
+        if self.watcher.table is routes.EMPTY:
+            raise UnavailableError(
+                "This server has not read from the database yet what it serves.",
+                code="not_ready",
+                hint="Try again in a second; GET /v2/health/ready says when.",
+            )
+
+    def _find_target(self, model: str, version: int) -> Target | None:
+        with self._database.read() as conn:
+            return routing.find_target(conn, model, version)
+
+    def _find_versions(self, model: str) -> list[int]:
+        with self._database.read() as conn:
+            return routing.list_versions(conn, model)
+
+    async def _find_principal(self, digest: str) -> Principal | None:
+        return await self._reads.call(self._authenticate, digest)
+
+    def _authenticate(self, digest: str) -> Principal | None:
+        with self._database.read() as conn:
+            return tokens.authenticate(conn, digest)
+
+
+def serving_of(request: Request) -> Serving:
+    """The serving process that answers `request`."""
+    serving: Serving = request.app.state.serving
+    return serving
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a request's body; NaN is read, too. Raises RowsError."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise refuse("", f"the body is no JSON: {reason}.") from None
+    if not isinstance(value, dict):
+        raise refuse("", "the body is no JSON object.")
+    return value
