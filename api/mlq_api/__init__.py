@@ -1,0 +1,1 @@
+"""mlq API: HTTP routes, event streams and model serving."""

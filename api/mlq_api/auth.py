@@ -1,0 +1,184 @@
+"""Who is calling: every path needs a token, but for a short open list.
+
+The middleware decides before anything else looks at a request, so a new route is closed by default.
+Reading, predictions included, needs `viewer`, every other method `submitter`; routes for
+administrators add `admin_only`.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote, urlsplit
+
+from fastapi import Request
+from starlette._utils import get_route_path
+from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mlq.errors import ForbiddenError, MlqError, UnauthorizedError
+from mlq.service.tokens import Principal, digest_of
+from mlq_api.problems import problem_of
+
+COOKIE = "mlq_session"
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/login"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+#: POST that changes nothing but the caller's own session: logging out, and predictions.
+VIEWER_PATHS = re.compile(r"/logout|/v2/.*|/endpoints/[^/]+/score")
+_METRICS = Principal(token_id="", name="metrics", role="viewer", kind="api")
+
+
+class Principals:
+    """Who a token belongs to, remembered for two seconds: a revoked one lives on no longer.
+
+    lookup: digest -> principal, from the database.
+    """
+
+    TTL_S = 2.0
+    SIZE = 4096
+
+    def __init__(
+        self,
+        lookup: Callable[[str], Awaitable[Principal | None]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lookup = lookup
+        self._clock = clock
+        self._known: OrderedDict[str, tuple[float, Principal | None]] = OrderedDict()
+
+    async def find(self, token: str) -> Principal | None:
+        """The principal of `token`, None when it is not worth anything."""
+        digest = digest_of(token)
+        found = self._known.get(digest)
+        now = self._clock()
+        if found is not None and found[0] > now:
+            return found[1]
+        principal = await self._lookup(digest)
+        self._known[digest] = (now + self.TTL_S, principal)
+        self._known.move_to_end(digest)
+        while len(self._known) > self.SIZE:
+            self._known.popitem(last=False)
+        return principal
+
+    def forget(self) -> None:
+        """Ask the database again at the next request, as after a revocation by this process."""
+        self._known.clear()
+
+
+class AuthMiddleware:
+    """Puts the caller into `scope["principal"]`, or answers 401 or 403."""
+
+    def __init__(self, app: ASGIApp, *, principals: Principals, metrics_token: str) -> None:
+        self._app = app
+        self._principals = principals
+        self._metrics_token = metrics_token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        path = get_route_path(scope)
+        if path in OPEN_PATHS or path.startswith("/static/"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            scope["principal"] = await self._authorize(scope, path)
+        except MlqError as error:
+            if isinstance(error, UnauthorizedError) and _is_browser(scope):
+                target = f"{scope.get('root_path', '')}/login?next={quote(path)}"
+                await RedirectResponse(target, status_code=303)(scope, receive, send)
+                return
+            response = problem_of(error)
+            if scope["method"] not in SAFE_METHODS:
+                response.headers["connection"] = "close"  # its body is not read
+            await response(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _authorize(self, scope: Scope, path: str) -> Principal:
+        headers = Headers(scope=scope)
+        method = scope.get("method", "GET")
+        is_bearer = _is_bearer(headers)
+        token = token_of(headers)
+        if not token:
+            raise UnauthorizedError(
+                "This needs a token.",
+                hint="Send `Authorization: Bearer TOKEN`; MLQ_HOME/token holds the admin token, "
+                "`mlq token create` makes others.",
+            )
+        if path == "/metrics" and is_bearer and self._is_metrics_token(token):
+            return _METRICS
+        principal = await self._principals.find(token)
+        if principal is None or (principal.kind == "session") == is_bearer:
+            raise UnauthorizedError(
+                "This token is not known, has expired or was revoked.",
+                hint="MLQ_HOME/token holds the admin token, `mlq token create` makes others.",
+            )
+        if method not in SAFE_METHODS:
+            if not is_bearer:
+                _require_same_origin(headers)
+            if not VIEWER_PATHS.fullmatch(path) and not principal.may("submitter"):
+                raise _too_small(principal, "submitter")
+        return principal
+
+    def _is_metrics_token(self, token: str) -> bool:
+        return bool(self._metrics_token) and hmac.compare_digest(
+            token.encode(), self._metrics_token.encode()
+        )
+
+
+def principal_of(request: Request) -> Principal:
+    """Who sent `request`."""
+    principal: Principal = request.scope["principal"]
+    return principal
+
+
+async def admin_only(request: Request) -> None:
+    """Dependency of routes for administrators. Raises ForbiddenError."""
+    principal = principal_of(request)
+    if not principal.may("admin"):
+        raise _too_small(principal, "admin")
+
+
+def _too_small(principal: Principal, needed: str) -> ForbiddenError:
+    return ForbiddenError(
+        f"The token '{principal.name}' has the role {principal.role}; this needs {needed}.",
+        hint=f"An administrator makes one: `mlq token create --role {needed}`.",
+    )
+
+
+def token_of(headers: Headers) -> str:
+    """The token a request carries: bearer, else the session's cookie; empty without one."""
+    if _is_bearer(headers):
+        return headers["authorization"].partition(" ")[2].strip()
+    try:
+        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+def _is_bearer(headers: Headers) -> bool:
+    return headers.get("authorization", "")[:7].lower() == "bearer "
+
+
+def _require_same_origin(headers: Headers) -> None:
+    # Browsers send Origin with every unsafe request; a page elsewhere cannot forge it.
+    origin = headers.get("origin", "")
+    if not origin or urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        raise ForbiddenError(
+            "A request with the session cookie must come from a page of this server.",
+            code="cross_origin",
+            hint="Programs send `Authorization: Bearer TOKEN` instead.",
+        )
+
+
+def _is_browser(scope: Scope) -> bool:
+    accept = Headers(scope=scope).get("accept", "")
+    return scope.get("method") == "GET" and accept.startswith("text/html")

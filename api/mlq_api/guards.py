@@ -1,0 +1,118 @@
+"""What every request passes before anything else: Host, body limits, security headers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from starlette._utils import get_route_path
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlq.errors import MlqError, NotFoundError, TooLargeError
+from mlq_api.problems import problem_of
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_ANY_ADDRESS = frozenset({"0.0.0.0", "::", "[::]", ""})
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+}
+_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+#: No scripts at all; the one inline style sheet is part of each page.
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+#: Paths whose body is a file rather than a document.
+_UPLOADS = re.compile(r"/v1/(blobs/[^/]+|data/[^/]+/versions)")
+
+
+def allowed_hosts(host: str, further: Iterable[str]) -> frozenset[str]:
+    """Host names to answer to. host: what the server binds; `*` among `further` allows all."""
+    bound = () if host in _ANY_ADDRESS else (f"[{host}]" if ":" in host else host,)
+    return frozenset(name.lower() for name in (*_LOOPBACK, *bound, *further))
+
+
+class GuardMiddleware:
+    """Refuses other hosts' names (DNS rebinding) and bodies beyond their limit; adds headers."""
+
+    def __init__(
+        self, app: ASGIApp, *, hosts: frozenset[str], max_body_bytes: int, max_upload_bytes: int
+    ) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._max_body_bytes = max_body_bytes
+        self._max_upload_bytes = max_upload_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        limit = self._limit(scope, headers)
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                added = MutableHeaders(raw=message["headers"])
+                for name, value in _HEADERS.items():
+                    added.setdefault(name, value)
+                added.setdefault("content-security-policy", _API_POLICY)
+            await send(message)
+
+        refusal = self._refuse(scope, headers, limit)
+        if refusal is not None:
+            response = problem_of(refusal)
+            response.headers["connection"] = "close"  # its body is not read
+            await response(scope, receive, send_guarded)
+            return
+        await self._app(scope, _limited(receive, limit), send_guarded)
+
+    def _limit(self, scope: Scope, headers: Headers) -> int:
+        is_json = headers.get("content-type", "").startswith("application/json")
+        is_document = is_json and b"filename=" not in scope.get("query_string", b"")
+        if _UPLOADS.fullmatch(get_route_path(scope)) and not is_document:
+            return self._max_upload_bytes
+        return self._max_body_bytes
+
+    def _refuse(self, scope: Scope, headers: Headers, limit: int) -> MlqError | None:
+        host = headers.get("host", "").lower()
+        name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+        if name not in self._hosts and "*" not in self._hosts:
+            return MlqError(
+                f"This server does not answer to the host name {name[:100]!r}.",
+                code="rejected_host",
+                hint="Name it in MLQ_ALLOWED_HOSTS, as a JSON list.",
+            )
+        if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
+            return NotFoundError("No address of this server contains a NUL.")
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length) > limit:
+            return _too_large(limit)
+        return None
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    taken = 0
+
+    async def receive_limited() -> Message:
+        nonlocal taken
+        message = await receive()
+        if message["type"] == "http.request":
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                error = _too_large(limit)
+                # of this class, because FastAPI makes 400 of any other while it reads a body
+                raise HTTPException(413, error.message, headers={"connection": "close"})
+        return message
+
+    return receive_limited
+
+
+def _too_large(limit: int) -> TooLargeError:
+    return TooLargeError(
+        f"The body exceeds the limit of {limit} bytes.",
+        hint="MLQ_MAX_BODY_BYTES and MLQ_MAX_UPLOAD_BYTES set the limits.",
+    )

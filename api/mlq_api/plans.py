@@ -1,0 +1,98 @@
+"""Compiled job files, remembered: the same file submitted again is not compiled again."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from mlq.errors import MlqError
+from mlq.settings import Settings
+from mlq.spec import Plan, compile_job, read_document
+from mlq_api.lanes import Lane
+
+JSON_TYPE = "application/json"
+YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
+#: Computes that may be named before any worker serves them.
+USUAL_COMPUTES = frozenset({"cpu", "gpu"})
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A job file that was accepted. digest: sha256 of the body."""
+
+    plan: Plan
+    document: str
+    media_type: str
+    digest: str
+
+
+class Plans:
+    """Compiles job files; compiling is pure, so the newest few are kept.
+
+    list_computes: the computes that workers serve, looked up every few seconds.
+    """
+
+    SIZE = 256
+    MAX_KEPT_BYTES = 64 * 1024
+    COMPUTES_TTL_S = 2.0
+
+    def __init__(
+        self,
+        settings: Settings,
+        lane: Lane,
+        *,
+        list_computes: Callable[[], Awaitable[frozenset[str]]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._aliases = settings.computes
+        self._lane = lane
+        self._list_computes = list_computes
+        self._clock = clock
+        self._kept: OrderedDict[tuple[str, str, frozenset[str]], Compiled] = OrderedDict()
+        self._computes: frozenset[str] = frozenset()
+        self._computes_until = float("-inf")
+
+    async def compile(self, body: bytes, media_type: str) -> Compiled:
+        """Compile a job file.
+
+        media_type: without parameters, lower case. Raises SpecError; MlqError with code
+        `unsupported_media`.
+        """
+        if media_type != JSON_TYPE and media_type not in YAML_TYPES:
+            raise MlqError(
+                f"A job file is JSON or YAML, not {media_type[:100]!r}.",
+                code="unsupported_media",
+                hint="Send `Content-Type: application/yaml` or `application/json`.",
+            )
+        computes = await self._known_computes()
+        digest = hashlib.sha256(body).hexdigest()
+        key = (digest, media_type, computes)
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+            return found
+        made = await self._lane.call(self._compile, body, media_type, digest, computes)
+        if len(body) <= self.MAX_KEPT_BYTES:
+            self._kept[key] = made
+            while len(self._kept) > self.SIZE:
+                self._kept.popitem(last=False)
+        return made
+
+    async def _known_computes(self) -> frozenset[str]:
+        now = self._clock()
+        if now >= self._computes_until:
+            self._computes_until = now + self.COMPUTES_TTL_S
+            named = frozenset(self._aliases.values())
+            self._computes = await self._list_computes() | named | USUAL_COMPUTES
+        return self._computes
+
+    def _compile(
+        self, body: bytes, media_type: str, digest: str, computes: frozenset[str]
+    ) -> Compiled:
+        document = read_document(body, media_type=media_type)
+        plan = compile_job(document, computes=computes, compute_aliases=self._aliases)
+        # read_document has refused what is not UTF-8
+        return Compiled(plan, body.decode("utf-8-sig"), media_type, digest)

@@ -1,0 +1,128 @@
+"""`/v1/workers`, `/v1/queues`, `/v1/components`: what there is to run jobs with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import Connection
+
+from mlq.db import workers as worker_rows
+from mlq.db.queries import queues as query
+from mlq.errors import NotFoundError, nearest
+from mlq.ids import parse_id
+from mlq.spec.builtin import BUILTIN
+from mlq.spec.builtin import Component as Definition
+from mlq_api import schemas
+from mlq_api.operations import PROBLEMS, Cursor, Limit, Name, bad_cursor
+from mlq_api.server import server_of
+from mlq_api.views import page_of, queue_view, worker_view
+from mlq_api.wire import json_response
+
+router = APIRouter(prefix="/v1", responses=PROBLEMS)
+
+
+@router.get(
+    "/workers",
+    tags=["workers"],
+    response_model=schemas.Page[schemas.Worker],
+    summary="List workers",
+)
+async def workers(
+    request: Request,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    everyone: Annotated[
+        bool, Query(alias="all", description="Those of the last day, not of the last hour.")
+    ] = False,
+) -> Response:
+    """Those of the last hour; `offline` ones have stopped, or have not been seen for a while."""
+    after = parse_id(cursor) if cursor else None
+    if cursor and after is None:
+        raise bad_cursor()
+    rows = await server_of(request).read(
+        worker_rows.page, limit=limit + 1, after=after, with_gone=everyone
+    )
+    views = [worker_view(row) for row in rows]
+    return json_response(page_of(views, limit=limit, cursors=[row["id"] for row in rows]))
+
+
+@router.get(
+    "/queues", tags=["queues"], response_model=schemas.Page[schemas.Queue], summary="List queues"
+)
+async def queues(request: Request) -> Response:
+    """One for each compute that has workers or work."""
+    rows = await server_of(request).read(query.queues)
+    return json_response({"items": [queue_view(row) for row in rows], "next_cursor": None})
+
+
+@router.get(
+    "/queues/{name}/scale",
+    tags=["queues"],
+    response_model=schemas.Scale,
+    summary="How many workers a queue could use",
+)
+async def scale(
+    request: Request,
+    name: Name,
+    slots_per_worker: Annotated[
+        int | None, Query(ge=1, le=1000, description="Default: as many as its workers have.")
+    ] = None,
+    maximum: Annotated[int, Query(ge=0, le=100_000)] = 100_000,
+) -> Response:
+    """For autoscalers (KEDA `metrics-api`): enough slots for all that is queued or runs."""
+
+    def read(conn: Connection) -> int:
+        row = next((row for row in query.queues(conn) if row.compute == name), None)
+        if row is None:
+            return 0
+        usual = row.slots // row.workers if row.workers else 1
+        per_worker = slots_per_worker or max(1, usual)
+        return min(maximum, math.ceil((row.queued + row.running) / per_worker))
+
+    return json_response({"desired": await server_of(request).read(read)})
+
+
+@router.get(
+    "/components",
+    tags=["components"],
+    response_model=schemas.Page[schemas.Component],
+    summary="List components",
+)
+async def components(request: Request) -> Response:
+    """Step definitions that job files may name, with their ports."""
+    views = [_component_view(one) for _, one in sorted(BUILTIN.items())]
+    return json_response({"items": views, "next_cursor": None})
+
+
+@router.get(
+    "/components/{name}",
+    tags=["components"],
+    response_model=schemas.Component,
+    summary="Show a component",
+)
+async def component(request: Request, name: Name) -> Response:
+    """`train` and `azureml:train` mean `mlq:train`."""
+    plain = name.removeprefix("azureml:").removeprefix("mlq:").partition("@")[0]
+    found = BUILTIN.get(f"mlq:{plain}")
+    if found is None:
+        close = nearest(f"mlq:{plain}", BUILTIN)
+        raise NotFoundError(
+            f"There is no component '{name:.100}'.",
+            hint=f"Did you mean '{close}'?" if close else f"There are {', '.join(BUILTIN)}.",
+        )
+    return json_response(_component_view(found))
+
+
+def _component_view(one: Definition) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "version": one.version,
+        "description": one.description,
+        "inputs": {name: asdict(port) for name, port in one.inputs.items()},
+        "outputs": {name: asdict(port) for name, port in one.outputs.items()},
+        "open_inputs": one.open_inputs,
+        "is_deterministic": one.is_deterministic,
+    }

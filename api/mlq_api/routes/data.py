@@ -1,0 +1,218 @@
+"""`/v1/data` and `/v1/blobs`: bytes, and the names that datasets give them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from sqlalchemy import Connection
+
+from mlq.db import registry
+from mlq.db.registry import DataVersion as Row
+from mlq.errors import NotFoundError
+from mlq.service import data as service
+from mlq.service.names import check_name
+from mlq_api.auth import principal_of
+from mlq_api.bodies import media_type_of, parse, store_body
+from mlq_api.downloads import send_blob, send_tree
+from mlq_api.operations import PROBLEMS, Cursor, Limit, Name, content, number_of, takes
+from mlq_api.schemas import Blob, DataAsset, DataVersion, NewDataVersion, Page
+from mlq_api.server import Server, server_of
+from mlq_api.views import page_of
+from mlq_api.wire import iso, json_response
+
+router = APIRouter(prefix="/v1", responses=PROBLEMS)
+
+Digest = Annotated[
+    str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 lower-case hex digits.")
+]
+_BYTES = ("application/octet-stream", "…")
+_FILE = content("application/octet-stream", example="…", description="The bytes.")
+
+
+@router.head(
+    "/blobs/{digest}",
+    tags=["blobs"],
+    summary="Whether bytes are stored",
+    responses=content("application/octet-stream", example="", description="They are."),
+    response_class=Response,
+)
+async def has_blob(request: Request, digest: Digest) -> Response:
+    """200 with their Content-Length, or 404."""
+    server = server_of(request)
+    size = await server.files.call(server.store.size, digest)
+    return Response(headers={"content-length": str(size), "etag": f'"{digest}"'})
+
+
+@router.put(
+    "/blobs/{digest}",
+    tags=["blobs"],
+    status_code=201,
+    response_model=Blob,
+    summary="Store bytes under their digest",
+    openapi_extra=takes(None, _BYTES),
+)
+async def put_blob(request: Request, digest: Digest) -> Response:
+    """Streamed, and hashed on the way: other bytes than the digest says are refused (422)."""
+    server = server_of(request)
+    blob = await store_body(request, server, expected=digest)
+    stored = registry.Artifact(blob.digest, "blob", blob.size_bytes)
+    await server.write(registry.add_artifacts, [stored])
+    return json_response({"digest": blob.digest, "size_bytes": blob.size_bytes}, status=201)
+
+
+@router.get(
+    "/blobs/{digest}",
+    tags=["blobs"],
+    summary="Download stored bytes",
+    responses=_FILE,
+    response_class=Response,
+)
+async def get_blob(request: Request, digest: Digest) -> Response:
+    """As an attachment of no particular type; ranges are understood."""
+    return await send_blob(server_of(request), digest, file_name=digest)
+
+
+@router.post(
+    "/data/{name}/versions",
+    tags=["data"],
+    status_code=201,
+    response_model=DataVersion,
+    responses={200: {"model": DataVersion, "description": "These bytes are a version already."}},
+    summary="Add a version of a dataset",
+    openapi_extra=takes(NewDataVersion, _BYTES),
+)
+async def create_version(
+    request: Request,
+    name: Name,
+    filename: Annotated[
+        str | None, Query(max_length=255, description="Name of the file in the body.")
+    ] = None,
+    description: Annotated[str, Query(max_length=10_000)] = "",
+) -> Response:
+    """The file as body, or JSON that names bytes which were uploaded before.
+
+    Identical bytes make the same version. A JSON body is a file when `filename` is given.
+    """
+    server, actor = server_of(request), principal_of(request).name
+    check_name(name, what="data asset")
+    if filename is None and media_type_of(request, default="") == "application/json":
+        new = parse(NewDataVersion, await request.body())
+        size = await server.files.call(_size_of, server, new)
+    else:
+        blob = await store_body(request, server)
+        size = blob.size_bytes
+        new = NewDataVersion(
+            digest=blob.digest, file_name=filename or name, description=description
+        )
+    made, is_new = await server.write(
+        service.create_version,
+        name=name,
+        digest=new.digest,
+        type=new.type,
+        file_name=new.file_name,
+        size_bytes=size,
+        actor=actor,
+        description=new.description,
+    )
+    return json_response(
+        _view(made),
+        status=201 if is_new else 200,
+        headers={"location": f"/v1/data/{made.name}/versions/{made.version}"},
+    )
+
+
+def _size_of(server: Server, new: NewDataVersion) -> int:
+    try:
+        if registry.data_kind(new.type) == "tree":
+            return server.store.tree(new.digest).size_bytes
+        return server.store.size(new.digest)
+    except NotFoundError as error:
+        raise NotFoundError(
+            error.message, hint=f"Upload it first with PUT /v1/blobs/{new.digest}."
+        ) from None
+
+
+@router.get("/data", tags=["data"], response_model=Page[DataAsset], summary="List datasets")
+async def list_data(request: Request, limit: Limit = 50, cursor: Cursor = None) -> Response:
+    """By name, each with its newest version."""
+    rows = await server_of(request).read(service.list_newest, limit=limit + 1, after=cursor)
+    return json_response(
+        page_of([_asset_view(row) for row in rows], limit=limit, cursors=[row.name for row in rows])
+    )
+
+
+@router.get("/data/{name}", tags=["data"], response_model=DataAsset, summary="Show a dataset")
+async def show_data(request: Request, name: Name) -> Response:
+    """A dataset with its newest version."""
+    return json_response(_asset_view(await server_of(request).read(service.find, name)))
+
+
+@router.get(
+    "/data/{name}/versions",
+    tags=["data"],
+    response_model=Page[DataVersion],
+    summary="List a dataset's versions",
+)
+async def list_versions(
+    request: Request, name: Name, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """Newest first."""
+    before = number_of(cursor)
+    rows = await server_of(request).read(
+        service.list_versions, name, limit=limit + 1, before=before
+    )
+    return json_response(
+        page_of([_view(row) for row in rows], limit=limit, cursors=[row.version for row in rows])
+    )
+
+
+@router.get(
+    "/data/{name}/versions/{version}",
+    tags=["data"],
+    response_model=DataVersion,
+    summary="Show a version of a dataset",
+)
+async def show_version(request: Request, name: Name, version: Name) -> Response:
+    """version: a number, or `latest`."""
+    return json_response(_view(await server_of(request).read(service.find, name, version=version)))
+
+
+@router.get(
+    "/data/{name}/versions/{version}/content",
+    tags=["data"],
+    summary="Download a version of a dataset",
+    responses=_FILE,
+    response_class=Response,
+)
+async def download(request: Request, name: Name, version: Name) -> Response:
+    """The file as it was uploaded; a folder as tar."""
+    server = server_of(request)
+
+    def read(conn: Connection) -> Row:
+        return service.find(conn, name, version=version)
+
+    found = await server.read(read)
+    if found.kind == "tree":
+        return await send_tree(server, found.digest, name=found.name)
+    return await send_blob(server, found.digest, file_name=found.file_name)
+
+
+def _view(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "version": row.version,
+        "id": row.id,
+        "type": row.type,
+        "digest": row.digest,
+        "file_name": row.file_name,
+        "size_bytes": row.size_bytes,
+        "description": row.description,
+        "tags": dict(row.tags),
+        "created_by": row.created_by,
+        "created_at": iso(row.created_at),
+    }
+
+
+def _asset_view(row: Row) -> dict[str, Any]:
+    return {"name": row.name, "latest_version": row.version, "latest": _view(row)}

@@ -1,0 +1,150 @@
+"""Health, readiness, metrics, and the server's examination of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy import Connection
+
+import mlq
+from mlq.db.migrate import current_revision, head_revision, require_current
+from mlq.db.queries import health
+from mlq.db.queries import queues as queue_query
+from mlq.errors import MlqError
+from mlq_api.auth import admin_only
+from mlq_api.operations import PROBLEMS, content
+from mlq_api.probes import outcome_of
+from mlq_api.schemas import Doctor, Health, Readiness
+from mlq_api.server import server_of
+from mlq_api.wire import json_response
+
+router = APIRouter(tags=["health"], responses=PROBLEMS)
+
+_CLOCK_SKEW_S = 2.0
+_EXAMINE_S = 8.0
+
+
+@router.get("/healthz", response_model=Health, summary="Whether the process lives")
+async def healthz(request: Request) -> Response:
+    """Open to all; asks nobody else, so it answers while the database hangs."""
+    return json_response({"status": "ok", "version": mlq.__version__})
+
+
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    summary="Whether requests can be served",
+    responses={503: {"model": Readiness, "description": "Not now; `checks` says why."}},
+)
+async def readyz(request: Request) -> Response:
+    """Open to all. A broker that is down does not make it unready: jobs are accepted and wait."""
+    server = server_of(request)
+    names = ("database", "broker", "artifacts")
+    outcomes = await asyncio.gather(
+        outcome_of(server.read(require_current)),
+        server.broker_probe.outcome(),
+        server.store_probe.outcome(),
+    )
+    checks = dict(zip(names, outcomes, strict=True))
+    is_ready = checks["database"] == checks["artifacts"] == "ok"
+    status = "ok" if set(checks.values()) == {"ok"} else "degraded" if is_ready else "unavailable"
+    return json_response({"status": status, "checks": checks}, status=200 if is_ready else 503)
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    responses=content("text/plain", example='mlq_queue_waiting{queue="cpu"} 3.0\n'),
+    response_class=Response,
+)
+async def metrics(request: Request) -> Response:
+    """Queues, workers and jobs from the database; requests of this process."""
+    server = server_of(request)
+    text = await server.observer.render(server)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get(
+    "/v1/doctor",
+    response_model=Doctor,
+    summary="What the server finds when it examines itself",
+    dependencies=[Depends(admin_only)],
+)
+async def doctor(request: Request) -> Response:
+    """Database, broker, artifact store, workers and clocks; each finding with its fix."""
+    server = server_of(request)
+    checks = await asyncio.gather(
+        _finding("database", server.read(_examine_database), fix="Run `mlq db upgrade`."),
+        _finding("clock", server.read(_examine_clock), fix="Let NTP set both clocks."),
+        _finding("workers", server.read(_examine_workers), fix="Start one: `mlq worker -Q cpu`."),
+        _finding("queues", server.read(_examine_queues), fix="Start a worker for each compute."),
+        _finding(
+            "broker",
+            server.checks.call(_timed, server.broker.check),
+            fix="Start it, or mend MLQ_BROKER_URL; jobs are kept meanwhile.",
+        ),
+        _finding(
+            "artifacts",
+            server.checks.call(_timed, server.store.check),
+            fix="Make MLQ_ARTIFACT_URL writable.",
+        ),
+    )
+    return json_response({"ok": all(check["ok"] for check in checks), "checks": checks})
+
+
+async def _finding(
+    name: str, check: Coroutine[Any, Any, tuple[bool, str]], *, fix: str
+) -> dict[str, Any]:
+    try:
+        is_ok, detail = await asyncio.wait_for(check, _EXAMINE_S)
+    except TimeoutError:
+        is_ok, detail = False, f"no answer within {_EXAMINE_S:g} s"
+    except MlqError as error:
+        is_ok, detail, fix = False, error.message, error.hint or fix
+    return {"name": name, "ok": is_ok, "detail": detail, "fix": "" if is_ok else fix}
+
+
+def _timed(check: Callable[[], None]) -> tuple[bool, str]:
+    started = time.perf_counter()
+    check()
+    return True, f"answers in {(time.perf_counter() - started) * 1000:.1f} ms"
+
+
+def _examine_database(conn: Connection) -> tuple[bool, str]:
+    started = time.perf_counter()
+    found, needed = current_revision(conn), head_revision()
+    took_ms = (time.perf_counter() - started) * 1000
+    size = health.database_bytes(conn) / 2**20
+    words = f"{conn.dialect.name} at revision {found}, {size:.1f} MiB, answers in {took_ms:.1f} ms"
+    return found == needed, words if found == needed else f"{words}; {needed} is needed"
+
+
+def _examine_clock(conn: Connection) -> tuple[bool, str]:
+    before = time.time()
+    at = health.clock(conn).timestamp()
+    skew = at - (before + time.time()) / 2
+    return abs(skew) < _CLOCK_SKEW_S, f"the database is {skew * 1000:+.0f} ms from this host"
+
+
+def _examine_workers(conn: Connection) -> tuple[bool, str]:
+    alive = queue_query.live_workers(conn)
+    if not alive:
+        return False, "no worker is alive"
+    others = sorted({row["version"] for row in alive} - {mlq.__version__})
+    words = f"{len(alive)} alive with {sum(row['slots'] for row in alive)} slots"
+    if others:
+        return False, f"{words}; versions differ: {', '.join(others)} beside {mlq.__version__}"
+    return True, words
+
+
+def _examine_queues(conn: Connection) -> tuple[bool, str]:
+    stuck = [row for row in queue_query.queues(conn) if row.queued and not row.workers]
+    if stuck:
+        listed = ", ".join(f"{row.compute} ({row.queued} queued)" for row in stuck)
+        return False, f"nobody serves {listed}"
+    return True, "every compute with work has a worker"

@@ -1,0 +1,211 @@
+"""Rows of the database as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import RowMapping
+
+from mlq.db.queries import jobs as query
+from mlq.db.queries import queues
+from mlq.db.workers import SILENT_AFTER_S
+from mlq.spec import Plan
+from mlq_api.wire import iso
+
+#: Children shown inside their parent; the rest is at `/children`.
+MAX_CHILDREN = 1000
+MAX_DEPTH = 8
+_TIMES = ("created_at", "queued_at", "started_at", "finished_at", "cancel_requested_at")
+
+
+def job_tree(conn: Connection, job_id: str, *, depth: int) -> dict[str, Any]:
+    """A job with `depth` levels of children. Raises NotFoundError."""
+    root = query.read(conn, job_id)
+    levels = [[root]]
+    while len(levels) <= depth:
+        parents = [row["id"] for row in levels[-1] if not row["is_leaf"]]
+        if not parents:
+            break
+        levels.append(query.children(conn, parents, limit=MAX_CHILDREN))
+    rows = [row for level in levels for row in level]
+    shown = {view["id"]: view for view in job_views(conn, rows)}
+    for row in rows:
+        if not row["is_leaf"]:
+            shown[row["id"]].setdefault("children", [])
+        if row is not root:
+            shown[row["parent_id"]].setdefault("children", []).append(shown[row["id"]])
+    return shown[root["id"]]
+
+
+def submitted_tree(conn: Connection, job_id: str, plan: Plan) -> dict[str, Any]:
+    """The answer to a submission: as `job_tree` with one level, at the price of one statement.
+
+    What the plan says is not asked of the database again. Why a queued step waits is left open: a
+    moment later is soon enough for that.
+    """
+    by_path = {row["path"]: row for row in query.family(conn, job_id)}
+    ids = {job.index: by_path[job.path]["id"] for job in plan.jobs if job.path in by_path}
+    views = []
+    for job in plan.jobs:
+        row = by_path.get(job.path)
+        if row is None:
+            continue
+        waits = [plan.jobs[index].name for index in job.upstreams]
+        words = f"waiting for {queues.listed(waits)}" if waits else None
+        view = _job_view(
+            row,
+            metrics={},
+            upstreams=[ids[index] for index in job.upstreams],
+            waiting_for=words if row["state"] == "pending" else None,
+        )
+        if not row["is_leaf"]:
+            view["children"] = []
+        views.append(view)
+    root, *children = views
+    if children:
+        root["children"] = sorted(children, key=lambda view: by_path[view["path"]]["ordinal"])
+    return root
+
+
+def job_views(conn: Connection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
+    """Jobs without their children; rows carry the database's time as `now`."""
+    ids = [row["id"] for row in rows]
+    started = [row["id"] for row in rows if row["started_at"] is not None]
+    metrics = query.newest_metrics(conn, started) if started else {}
+    with_upstreams = [row["id"] for row in rows if row["parent_id"] is not None]
+    upstreams = query.upstreams(conn, with_upstreams) if with_upstreams else {}
+    words = queues.waiting_words(conn, rows) if ids else {}
+    return [
+        _job_view(
+            row,
+            metrics=metrics.get(row["id"], {}),
+            upstreams=upstreams.get(row["id"], []),
+            waiting_for=words.get(row["id"]),
+        )
+        for row in rows
+    ]
+
+
+def _job_view(
+    row: RowMapping,
+    *,
+    metrics: Mapping[str, float],
+    upstreams: Sequence[str],
+    waiting_for: str | None,
+) -> dict[str, Any]:
+    duration = None
+    if row["started_at"] is not None:
+        ended = row["finished_at"] or row["now"]
+        duration = max(0.0, (ended - row["started_at"]).total_seconds())
+    return {
+        "id": row["id"],
+        "type": row["type"],
+        "name": row["name"],
+        "path": row["path"],
+        "display_name": row["display_name"],
+        "experiment_name": row["experiment"],
+        "state": row["state"],
+        "reason": row["reason"],
+        "error": row["error"],
+        "waiting_for": waiting_for,
+        "compute": row["compute"],
+        "component": row["component"],
+        "attempt": row["attempt"],
+        "generation": row["generation"],
+        "priority": row["priority"],
+        "worker": row["worker"],
+        "inputs": {name: _input_view(value) for name, value in (row["inputs"] or {}).items()},
+        "outputs": output_views(row["id"], row["outputs"]),
+        "params": row["params"] or {},
+        "metrics": metrics,
+        "tags": row["tags"] or {},
+        "parent_id": row["parent_id"],
+        "root_id": row["root_id"],
+        "submitted_by": row["submitted_by"],
+        **{name: iso(row[name]) for name in _TIMES},
+        "archived_at": iso(row["archived_at"]),
+        "duration_s": duration,
+        "upstreams": list(upstreams),
+    }
+
+
+def _input_view(stored: Mapping[str, Any]) -> dict[str, Any]:
+    if "asset" in stored:
+        asset = stored["asset"]
+        return {"type": stored.get("type"), "uri": asset.get("uri"), "digest": asset.get("digest")}
+    if "late" in stored:
+        return {"type": stored.get("type"), "uri": stored["late"]}
+    return dict(stored)
+
+
+def output_views(job_id: str, outputs: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """A job's outputs, with the address of those that are bytes."""
+    return {
+        name: (
+            {**output, "url": f"/v1/jobs/{job_id}/outputs/{quote(name, safe='')}"}
+            if "digest" in output
+            else dict(output)
+        )
+        for name, output in (outputs or {}).items()
+    }
+
+
+def metric_view(row: RowMapping) -> dict[str, Any]:
+    """One logged value of a metric."""
+    return {
+        "key": row["key"],
+        "step": row["step"],
+        "value": row["value"],
+        "at": iso(row["at"]),
+        "attempt": row["attempt"],
+    }
+
+
+def worker_view(row: RowMapping) -> dict[str, Any]:
+    """A worker; one that has been silent for long is offline, whatever it said."""
+    is_silent = (row["now"] - row["seen_at"]).total_seconds() > SILENT_AFTER_S
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "host": row["host"],
+        "pid": row["pid"],
+        "version": row["version"],
+        "computes": row["computes"],
+        "slots": row["slots"],
+        "busy": 0 if is_silent else row["busy"],
+        "cores": row["cores"],
+        "memory_bytes": row["memory_bytes"],
+        "gpus": row["gpus"],
+        "state": "offline" if is_silent else row["state"],
+        "started_at": iso(row["started_at"]),
+        "seen_at": iso(row["seen_at"]),
+    }
+
+
+def queue_view(queue: queues.Queue) -> dict[str, Any]:
+    """A queue as it stands."""
+    return {
+        "compute": queue.compute,
+        "queued": queue.queued,
+        "outstanding": queue.outstanding,
+        "running": queue.running,
+        "slots": queue.slots,
+        "busy": queue.busy,
+        "workers": queue.workers,
+        "oldest_queued_s": queue.oldest_queued_s,
+    }
+
+
+def page_of(
+    views: Sequence[Mapping[str, Any]], *, limit: int, cursors: Iterable[object]
+) -> dict[str, Any]:
+    """A page: up to `limit` of the views (read with one more), and the cursor of the next.
+
+    cursors: for each view what a reader passes to go on after it.
+    """
+    marks = list(cursors)
+    more = len(views) > limit
+    return {"items": list(views[:limit]), "next_cursor": str(marks[limit - 1]) if more else None}
