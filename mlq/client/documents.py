@@ -1,0 +1,219 @@
+"""What the API answers, as typed dictionaries. Times are ISO 8601 in UTC, durations in seconds."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypedDict, TypeVar
+
+T = TypeVar("T")
+
+
+class Page(TypedDict, Generic[T]):
+    """One page of a list; `next_cursor` asks for the next, None at the end."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class JobError(TypedDict):
+    """Why a job failed."""
+
+    code: str
+    message: str
+
+
+class Job(TypedDict, total=False):
+    """A job; a step and a trial are jobs too. `children` are one level deep unless asked deeper."""
+
+    id: str
+    type: str
+    name: str
+    path: str
+    display_name: str | None
+    experiment_name: str | None
+    state: str
+    reason: str | None
+    error: JobError | None
+    waiting_for: str | None
+    compute: str | None
+    component: str | None
+    attempt: int
+    generation: int
+    priority: int
+    worker: str | None
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+    params: dict[str, Any]
+    metrics: dict[str, float | None]
+    tags: dict[str, str]
+    parent_id: str | None
+    root_id: str
+    submitted_by: str | None
+    created_at: str
+    queued_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    cancel_requested_at: str | None
+    duration_s: float | None
+    children: list[Job]
+    upstreams: list[str]
+
+
+class Output(TypedDict, total=False):
+    """An output of a job: a literal `value`, or bytes by `digest` behind `url`."""
+
+    type: str
+    value: Any
+    digest: str
+    kind: str
+    name: str
+    size_bytes: int
+    url: str
+
+
+class DataVersion(TypedDict, total=False):
+    """One version of a dataset; `id` is what a job file names (`mlq:churn:3`)."""
+
+    name: str
+    version: int
+    id: str
+    type: str
+    digest: str
+    file_name: str
+    size_bytes: int
+    description: str | None
+    created_by: str | None
+    created_at: str
+
+
+class ModelVersion(TypedDict, total=False):
+    """One version of a registered model."""
+
+    name: str
+    version: int
+    uri: str
+    digest: str
+    job_id: str | None
+    metrics: dict[str, float | None]
+    report: dict[str, Any]
+    description: str | None
+    aliases: list[str]
+    created_by: str | None
+    created_at: str
+
+
+class Model(TypedDict, total=False):
+    """A registered model. aliases: alias -> version."""
+
+    name: str
+    description: str | None
+    aliases: dict[str, int]
+    latest_version: int
+    versions: list[ModelVersion]
+
+
+class AliasMove(TypedDict, total=False):
+    """One move of an alias, as the history keeps it."""
+
+    name: str
+    alias: str
+    version: int | None
+    previous: int | None
+    act: str
+    reason: str | None
+    actor: str | None
+    at: str
+
+
+class Deployment(TypedDict, total=False):
+    """What stands behind an endpoint: a version, or an alias that it follows."""
+
+    name: str
+    model: str
+    alias: str | None
+    version: int | None
+
+
+class Endpoint(TypedDict, total=False):
+    """A stable name that answers predictions. traffic: deployment -> percent."""
+
+    name: str
+    description: str | None
+    traffic: dict[str, int]
+    deployments: list[Deployment]
+    scoring_uri: str
+
+
+class Prediction(TypedDict, total=False):
+    """The answer of an endpoint; one entry for each row that was sent."""
+
+    predictions: list[Any]
+    probabilities: list[dict[str, float]]
+    model: str
+    deployment: str
+
+
+class Worker(TypedDict, total=False):
+    """A process that executes jobs. seen_at: its last heartbeat."""
+
+    id: str
+    name: str
+    host: str
+    pid: int
+    version: str
+    computes: list[str]
+    slots: int
+    busy: int
+    cores: int
+    memory_bytes: int
+    gpus: list[Any]
+    state: str
+    started_at: str
+    seen_at: str
+
+
+class Queue(TypedDict, total=False):
+    """The jobs waiting for one compute, and who serves it."""
+
+    compute: str
+    queued: int
+    outstanding: int
+    running: int
+    slots: int
+    workers: int
+    oldest_queued_s: float | None
+
+
+class DataAsset(TypedDict, total=False):
+    """A dataset with its newest version."""
+
+    name: str
+    latest_version: int
+    latest: DataVersion | None
+
+
+class Finding(TypedDict):
+    """One thing that the server examined; `fix` where it is not well."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str
+
+
+class Doctor(TypedDict):
+    """What the server finds when it examines itself."""
+
+    ok: bool
+    checks: list[Finding]
+
+
+class Token(TypedDict, total=False):
+    """An access token; the secret `token` is answered once, at its creation."""
+
+    id: str
+    name: str
+    role: str
+    token: str
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None

@@ -1,0 +1,173 @@
+"""Jobs: submit, look, wait, stop, go on."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from mlq.client.documents import Job, Output
+from mlq.client.downloads import save, save_tree
+from mlq.client.events import Event, follow
+from mlq.client.problems import TimedOutError
+from mlq.client.session import Session
+from mlq.lifecycle import is_terminal
+
+_SLOWEST_POLL_S = 0.5
+
+
+class Jobs:
+    """`/v1/jobs`. ref: an id, a unique prefix of one, the name of a root, or `@last`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def create(
+        self,
+        document: str | Mapping[str, Any],
+        *,
+        media_type: str = "application/yaml",
+        idempotency_key: str | None = None,
+        force_rerun: bool = False,
+    ) -> Job:
+        """Submit a job: a text of `media_type`, or a mapping that is sent as JSON.
+
+        Without an idempotency key one is made, so that a try that is repeated submits one job.
+        Raises SpecError with every problem of the document.
+        """
+        if not isinstance(document, str):
+            document, media_type = json.dumps(document), "application/json"
+        return cast(
+            Job,
+            self._session.json(
+                "POST",
+                "/v1/jobs",
+                content=document.encode(),
+                params={"force_rerun": "true" if force_rerun else None},
+                headers={
+                    "Content-Type": media_type,
+                    "Idempotency-Key": idempotency_key or uuid.uuid4().hex,
+                },
+            ),
+        )
+
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        experiment: str | None = None,
+        name: str | None = None,
+        parent: str | None = None,
+        archived: bool = False,
+        limit: int | None = 50,
+    ) -> list[Job]:
+        """Jobs, newest first. parent: `none` for roots (the default), `any`, or an id."""
+        return list(
+            self._session.pages(
+                "/v1/jobs",
+                limit=limit,
+                state=state,
+                experiment=experiment,
+                name=name,
+                parent=parent,
+                archived="true" if archived else None,
+            )
+        )
+
+    def get(self, ref: str, *, depth: int | None = None) -> Job:
+        """A job with its children; depth: levels of them, 1 by default."""
+        return cast(Job, self._session.json("GET", f"/v1/jobs/{ref}", params={"depth": depth}))
+
+    def children(self, ref: str) -> Iterator[Job]:
+        """All children in order, page after page."""
+        return self._session.pages(f"/v1/jobs/{ref}/children", limit=None)
+
+    def cancel(self, ref: str) -> Job:
+        """Ask for the end of a job and of everything below it."""
+        return cast(Job, self._session.json("POST", f"/v1/jobs/{ref}/cancel"))
+
+    def resume(self, ref: str) -> Job:
+        """Run what did not succeed again. Raises ConflictError unless the root has finished."""
+        return cast(Job, self._session.json("POST", f"/v1/jobs/{ref}/resume"))
+
+    def archive(self, ref: str) -> Job:
+        """Leave a finished job out of the lists."""
+        return cast(Job, self._session.json("POST", f"/v1/jobs/{ref}/archive"))
+
+    def spec(self, ref: str) -> str:
+        """The document as it was submitted."""
+        return self._session.request("GET", f"/v1/jobs/{ref}/spec").text
+
+    def metrics(self, ref: str, *, key: str | None = None) -> Sequence[dict[str, Any]]:
+        """Everything that was measured: {key, step, value, at, attempt}, in order."""
+        params = {"key": key}
+        path = f"/v1/jobs/{ref}/metrics"
+        page = self._session.json("GET", path, params=params)
+        return cast("Sequence[dict[str, Any]]", page["items"])
+
+    def outputs(self, ref: str) -> dict[str, Output]:
+        """What the job gives back, by name."""
+        return cast("dict[str, Output]", self._session.json("GET", f"/v1/jobs/{ref}/outputs"))
+
+    def download(self, ref: str, name: str, *, to: Path) -> Path:
+        """Save one output below the folder `to`; return the file, or the folder of a tree.
+
+        A literal is saved as `NAME.json`.
+        """
+        output = self.outputs(ref)[name]
+        path = f"/v1/jobs/{ref}/outputs/{name}"
+        to.mkdir(parents=True, exist_ok=True)
+        if "digest" not in output:
+            target = to / f"{name}.json"
+            target.write_text(json.dumps(output.get("value"), indent=2) + "\n")
+            return target
+        if output.get("kind") == "tree":
+            return save_tree(self._session, path, to=to / name, params={"format": "tar"})
+        return save(self._session, path, to=to / Path(output.get("name") or name).name)
+
+    def logs(
+        self, ref: str, *, attempt: int | None = None, follow_on: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """Log chunks {job_id, path, attempt, stream, content} of a job and its leaves.
+
+        follow_on: go on as they are written, until the job has ended.
+        """
+        path = f"/v1/jobs/{ref}/logs"
+        if follow_on:
+            params = {"attempt": attempt, "follow": "true"}
+            for event in follow(self._session, path, params=params):
+                yield event.data
+            return
+        text = self._session.request("GET", path, params={"attempt": attempt}).text
+        yield {"content": text, "stream": "stdout"}
+
+    def events(self, ref: str, *, after: str | None = None) -> Iterator[Event]:
+        """Transitions of the job's whole tree as they happen, until its root has ended."""
+        return follow(self._session, f"/v1/jobs/{ref}/events", after=after)
+
+    def wait(
+        self,
+        ref: str,
+        *,
+        timeout_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Job:
+        """The job, once it has ended.
+
+        Raises TimedOutError after timeout_s; the job goes on.
+        """
+        started, pause = clock(), 0.02
+        while True:
+            job = self.get(ref)
+            if is_terminal(job["state"]):
+                return job
+            if timeout_s is not None and clock() - started + pause > timeout_s:
+                raise TimedOutError(
+                    f"Job {job['id'][:16]} is {job['state']} after {timeout_s:g} s.",
+                    hint=f"It goes on; come back with `mlq job stream {job['id'][:16]}`.",
+                )
+            self._session.wait(pause)
+            pause = min(pause * 1.5, _SLOWEST_POLL_S)

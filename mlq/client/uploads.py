@@ -1,0 +1,65 @@
+"""Local files to the artifact store, by content: bytes that are there already are not sent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mlq.client.session import Session
+from mlq.errors import ConflictError, NotFoundError
+
+_CHUNK = 1 << 20
+Progress = Callable[[int], None]
+
+
+def upload(session: Session, path: Path, *, progress: Progress = lambda size: None) -> str:
+    """Put the bytes of `path` into the store; return their SHA-256 (64 hex digits).
+
+    The file is read once to know its digest and, only when the store lacks it, once more to send
+    it; it is never held in memory. progress: called with the size in bytes of each chunk sent.
+    Raises ConflictError when the file changes between the two.
+    """
+    digest = hash_file(path)
+    if not exists(session, digest):
+        session.request(
+            "PUT",
+            f"/v1/blobs/{digest}",
+            body=lambda: _read_checked(path, digest, progress),
+            headers={"Content-Type": "application/octet-stream"},
+            timeout_s=300.0,
+        )
+    return digest
+
+
+def exists(session: Session, digest: str) -> bool:
+    """Whether the store has the blob."""
+    try:
+        session.request("HEAD", f"/v1/blobs/{digest}")
+    except NotFoundError:
+        return False
+    return True
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_checked(path: Path, digest: str, progress: Progress) -> Iterator[bytes]:
+    """The file's chunks; the last is held back until the digest is known to be the one promised."""
+    seen, held = hashlib.sha256(), b""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            seen.update(chunk)
+            if held:
+                yield held
+                progress(len(held))
+            held = chunk
+    if seen.hexdigest() != digest:
+        raise ConflictError(
+            f"{path} changed while it was sent.", hint="Send it when it is complete."
+        )
+    yield held
+    progress(len(held))
