@@ -1,0 +1,76 @@
+"""`mlq component`: what steps can be made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlq.cli.context import open_client, reference
+from mlq.cli.output import Column, Output, output_option
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@click.group()
+def component() -> None:
+    """What steps can be made of."""
+
+
+@component.command("list")
+@output_option
+def list_components(output: Output) -> None:
+    """List components."""
+    columns = [
+        Column("NAME", lambda i: str(i["name"])),
+        Column("VERSION", lambda i: str(i.get("version") or ""), right=True),
+        Column("WHAT IT DOES", lambda i: str(i.get("description") or ""), flexible=True),
+    ]
+    with open_client() as client:
+        output.list(client.components.list(), columns, name=lambda i: str(i["name"]))
+
+
+@component.command()
+@reference("NAME", "Name of the component, such as mlq:train.")
+@output_option
+def show(ref: str, output: Output) -> None:
+    """Show a component with its inputs and outputs."""
+    with open_client() as client:
+        found = client.components.get(ref)
+    output.one(found, name=str(found["name"]), render=lambda: _render(found))
+
+
+def _render(found: dict[str, Any]) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(str(found["name"]), style="bold")]
+    if found.get("description"):
+        parts.append(Text(str(found["description"])))
+    for title in ("inputs", "outputs"):
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True, style="dim")
+        grid.add_column(overflow="fold")
+        for name, port in (found.get(title) or {}).items():
+            grid.add_row(f"  {name}", _kind(port), Text(_describe(port)))
+        parts += [Text(f"\n{title}", style="bold"), grid]
+    if found.get("open_inputs"):
+        parts.append(Text("  … and any other input", style="dim"))
+    return Group(*parts)
+
+
+def _kind(port: dict[str, Any]) -> str:
+    kind = str(port.get("type", ""))
+    return f"{kind}, optional" if port.get("optional") else kind
+
+
+def _describe(port: dict[str, Any]) -> str:
+    words = [str(port["description"])] if port.get("description") else []
+    if port.get("enum"):
+        words.append("One of " + ", ".join(str(value) for value in port["enum"]) + ".")
+    if port.get("default") is not None:
+        words.append(f"Default: {port['default']}.")
+    return " ".join(words)

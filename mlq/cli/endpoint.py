@@ -1,0 +1,186 @@
+"""`mlq online-endpoint`: stable names that answer predictions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlq.cli.context import open_client, reference
+from mlq.cli.output import Column, Item, Output, output_option
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_ENDPOINT = "Name of the endpoint."
+
+
+@click.group()
+def endpoint() -> None:
+    """Stable names that answer predictions."""
+
+
+@endpoint.command("list")
+@output_option
+def list_endpoints(output: Output) -> None:
+    """List endpoints."""
+    columns = [
+        Column("NAME", lambda i: str(i["name"]), flexible=True),
+        Column("TRAFFIC", lambda i: say_traffic(i.get("traffic"))),
+        Column("DEPLOYMENTS", lambda i: ", ".join(_say(d) for d in i.get("deployments") or [])),
+    ]
+    with open_client() as client:
+        output.list(
+            client.endpoints.list(limit=None),
+            columns,
+            name=lambda i: str(i["name"]),
+            empty="No endpoints yet. Make one: mlq online-endpoint create NAME",
+        )
+
+
+@endpoint.command()
+@reference("NAME", _ENDPOINT)
+@output_option
+def show(ref: str, output: Output) -> None:
+    """Show an endpoint: its address, its deployments and how requests are split."""
+    with open_client() as client:
+        found = client.endpoints.get(ref)
+        url = f"{client.url}/endpoints/{found['name']}/score"
+    output.one(found, name=found["name"], render=lambda: _render(found, url=url))
+
+
+@endpoint.command()
+@reference("NAME", _ENDPOINT)
+@click.option("-d", "--description", help="Shown with the endpoint.")
+@output_option
+def create(ref: str, description: str | None, output: Output) -> None:
+    """Make an endpoint; deployments come with `mlq online-deployment create`."""
+    with open_client() as client:
+        found = client.endpoints.create(ref, description=description)
+        url = f"{client.url}/endpoints/{found['name']}/score"
+    output.one(found, name=found["name"], render=lambda: _render(found, url=url))
+
+
+@endpoint.command()
+@reference("NAME", _ENDPOINT)
+@click.option(
+    "--traffic",
+    required=True,
+    metavar="'D=PERCENT …'",
+    callback=lambda ctx, param, text: parse_traffic(text),
+    help="How requests are split between deployments, 100 in all: 'blue=90 green=10'.",
+)
+@output_option
+def update(ref: str, traffic: dict[str, int], output: Output) -> None:
+    """Split the requests between deployments."""
+    with open_client() as client:
+        found = client.endpoints.set_traffic(ref, traffic)
+        url = f"{client.url}/endpoints/{found['name']}/score"
+    output.one(found, name=found["name"], render=lambda: _render(found, url=url))
+
+
+@endpoint.command()
+@reference("NAME", _ENDPOINT)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@output_option
+def delete(ref: str, yes: bool, output: Output) -> None:
+    """Remove an endpoint and its deployments; the models stay."""
+    if not yes:
+        click.confirm(f"Remove endpoint {ref}? It stops answering at once.", abort=True, err=True)
+    with open_client() as client:
+        client.endpoints.delete(ref)
+    output.one({"name": ref, "deleted": True}, name=ref)
+
+
+@endpoint.command()
+@reference("NAME", _ENDPOINT)
+@click.option(
+    "-r",
+    "--request-file",
+    type=click.File("r"),
+    help='JSON {"rows": [{…}]} or a list of rows; - reads stdin.',
+)
+@click.option("--row", "rows", multiple=True, metavar="JSON", help="One row; repeatable.")
+@click.option("-d", "--deployment-name", help="Ask this deployment, whatever the traffic says.")
+@click.option("--probabilities", is_flag=True, help="The probability of each class too.")
+@output_option
+def invoke(
+    ref: str,
+    request_file: Any,
+    rows: tuple[str, ...],
+    deployment_name: str | None,
+    probabilities: bool,
+    output: Output,
+) -> None:
+    """Ask for predictions."""
+    body = _read_body(request_file, rows)
+    if probabilities:
+        body["params"] = {**body.get("params", {}), "probabilities": True}
+    with open_client() as client:
+        answer = client.endpoints.score(ref, body, deployment=deployment_name)
+    if output.form == "json":
+        output.one(answer, name="")
+        return
+    for index, value in enumerate(answer["predictions"]):
+        shares = answer.get("probabilities") or []
+        told = "  ".join(f"{k} {v:.3f}" for k, v in shares[index].items()) if shares else ""
+        print(f"{value}  {told}".rstrip())
+    if output.form == "table":
+        by = f", deployment {answer['deployment']}" if answer.get("deployment") else ""
+        print(f"({answer.get('model', ref)}{by})", file=sys.stderr)
+
+
+def parse_traffic(text: str) -> dict[str, int]:
+    """`blue=90 green=10` as a mapping. Raises click.BadParameter."""
+    traffic: dict[str, int] = {}
+    for part in text.replace(",", " ").split():
+        name, _, percent = part.partition("=")
+        if not name or not percent.isdecimal():
+            raise click.BadParameter(f"'{part}' is not DEPLOYMENT=PERCENT.", param_hint="--traffic")
+        traffic[name] = int(percent)
+    return traffic
+
+
+def say_traffic(traffic: Any) -> str:
+    """`blue 90 %, green 10 %`; deployments without traffic left out."""
+    return ", ".join(f"{name} {share} %" for name, share in (traffic or {}).items() if share)
+
+
+def _say(deployment: Item) -> str:
+    version = deployment.get("version")
+    return f"{deployment['name']} (v{version})" if version is not None else str(deployment["name"])
+
+
+def _render(found: Item, *, url: str) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    head = Text.assemble((str(found["name"]), "bold"), "  ", (url, "dim"))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("DEPLOYMENT", "MODEL", "VERSION", "TRAFFIC"):
+        table.add_column(title, no_wrap=True, justify="right" if title == "TRAFFIC" else "left")
+    traffic = found.get("traffic") or {}
+    for item in found.get("deployments") or []:
+        version = f"v{item['version']}" if item.get("version") is not None else "-"
+        share = f"{traffic.get(item['name'], 0)} %"
+        table.add_row(str(item["name"]), str(item.get("model") or ""), version, share)
+    if not found.get("deployments"):
+        return Group(head, "No deployments yet.")
+    return Group(head, table)
+
+
+def _read_body(request_file: Any, rows: tuple[str, ...]) -> dict[str, Any]:
+    if (request_file is None) == (not rows):
+        raise click.UsageError("Give either --request-file or --row.")
+    try:
+        if rows:
+            return {"rows": [json.loads(row) for row in rows]}
+        content = json.load(request_file)
+    except ValueError as error:
+        where = Path(request_file.name).name if request_file is not None else "--row"
+        raise click.BadParameter(f"{where} is not JSON: {error}") from None
+    return content if isinstance(content, dict) else {"rows": content}

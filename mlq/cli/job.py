@@ -1,0 +1,276 @@
+"""`mlq job`: submit, watch, stop, go on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlq.cli.context import open_client, reference
+from mlq.cli.output import Column, Item, Output, output_option, talk
+
+if TYPE_CHECKING:
+    from mlq.client import Client
+    from mlq.client.documents import Job
+
+_REF = "An id, the beginning of one, the name of a job, or @last."
+
+
+@click.group()
+def job() -> None:
+    """Submit, watch, stop and resume jobs.
+
+    A JOB is named by its id, a unique beginning of it, its name, or @last.
+    """
+
+
+@job.command()
+@click.option(
+    "-f",
+    "--file",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    required=True,
+    help="Job file (YAML or JSON); - reads stdin.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a value of the file, e.g. inputs.seed=1; repeatable.",
+)
+@click.option("-n", "--name", help="Display name, in place of the file's.")
+@click.option("--force-rerun", is_flag=True, help="Run every step, reuse no results.")
+@click.option("-s", "--stream", is_flag=True, help="Show how it goes on until it has ended.")
+@click.option("--timeout", "timeout_s", type=float, help="Seconds to stream at most (exit 124).")
+@output_option
+def create(
+    path: Path,
+    overrides: tuple[str, ...],
+    name: str | None,
+    force_rerun: bool,
+    stream: bool,
+    timeout_s: float | None,
+    output: Output,
+) -> int:
+    """Submit a job.
+
+    Local files that the job file names are uploaded first; bytes that the server has are not sent
+    again. Exits with 0 when the job is accepted; with --stream, when it succeeded.
+    """
+    from mlq.cli.job_file import placed, prepare
+
+    with open_client() as client:
+        document, media_type, written = prepare(
+            path, client=client, overrides=overrides, name=name, say=talk
+        )
+        with placed(written):
+            created = client.jobs.create(document, media_type=media_type, force_rerun=force_rerun)
+        aside = output.form != "table"
+        click.echo(f"{client.url}/jobs/{created['id']}", err=aside)
+        if not stream:
+            if aside:
+                output.one(created, name=created["id"])
+            return 0
+        return _stream(client, created["id"], output=output, logs=None, timeout_s=timeout_s)
+
+
+@job.command("list")
+@click.option("--state", help="Only jobs in this state.")
+@click.option("--experiment-name", help="Only jobs of this experiment.")
+@click.option("-n", "--name", help="Only jobs of this name.")
+@click.option("--parent", metavar="JOB", help="Only steps of this job; any for steps of all.")
+@click.option("--archived", is_flag=True, help="Archived jobs too.")
+@click.option("-r", "--max-results", type=click.IntRange(1), default=25, show_default=True)
+@output_option
+def list_jobs(
+    state: str | None,
+    experiment_name: str | None,
+    name: str | None,
+    parent: str | None,
+    archived: bool,
+    max_results: int,
+    output: Output,
+) -> None:
+    """List jobs, newest first."""
+    from mlq.cli.job_view import measure, say_name
+    from mlq.cli.words import STATES, say_age, say_duration, say_state, short_id
+
+    now = datetime.now(UTC)
+    columns = [
+        Column("ID", lambda item: short_id(item["id"])),
+        Column("NAME", lambda item: say_name(_job(item)), flexible=True),
+        Column(
+            "STATE",
+            lambda item: say_state(item["state"], item.get("reason")),
+            style=lambda item: STATES.get(item["state"], ("", ""))[1],
+        ),
+        Column("DURATION", lambda item: say_duration(measure(_job(item), now=now)), right=True),
+        Column("SUBMITTED", lambda item: say_age(item.get("created_at"), now=now)),
+    ]
+    with open_client() as client:
+        found = client.jobs.list(
+            state=state,
+            experiment=experiment_name,
+            name=name,
+            parent=parent,
+            archived=archived,
+            limit=max_results,
+        )
+    output.list(
+        found,
+        columns,
+        name=lambda item: str(item["id"]),
+        empty="No jobs yet. Submit one: mlq job create -f job.yml",
+    )
+
+
+@job.command()
+@reference("JOB", _REF)
+@output_option
+def show(ref: str, output: Output) -> None:
+    """Show a job with its steps, what they measured and why they wait."""
+    from mlq.cli.job_view import render_job
+
+    with open_client() as client:
+        found = client.jobs.get(ref, depth=4)
+        url = f"{client.url}/jobs/{found['id']}"
+    output.one(found, name=found["id"], render=lambda: render_job(found, url=url))
+
+
+@job.command()
+@reference("JOB", _REF)
+@click.option("--logs/--no-logs", default=None, help="What steps write; default: single commands.")
+@click.option("--timeout", "timeout_s", type=float, help="Seconds to stream at most (exit 124).")
+@output_option
+def stream(ref: str, logs: bool | None, timeout_s: float | None, output: Output) -> int:
+    """Follow a job until it has ended. Exits with 1 when it did not succeed."""
+    with open_client() as client:
+        found = client.jobs.get(ref)
+        return _stream(client, found["id"], output=output, logs=logs, timeout_s=timeout_s)
+
+
+@job.command()
+@reference("JOB", _REF)
+@output_option
+def cancel(ref: str, output: Output) -> None:
+    """Stop a job and everything below it."""
+    with open_client() as client:
+        _tell(client.jobs.cancel(ref), output=output)
+
+
+@job.command()
+@reference("JOB", _REF)
+@click.option("-s", "--stream", "streamed", is_flag=True, help="Show how it goes on.")
+@output_option
+def resume(ref: str, streamed: bool, output: Output) -> int:
+    """Run what did not succeed of a finished job again; keep what did."""
+    with open_client() as client:
+        found = client.jobs.resume(ref)
+        if streamed:
+            return _stream(client, found["id"], output=output, logs=None, timeout_s=None)
+        _tell(found, output=output)
+        return 0
+
+
+@job.command()
+@reference("JOB", _REF)
+@output_option
+def archive(ref: str, output: Output) -> None:
+    """Leave a finished job out of the lists."""
+    with open_client() as client:
+        _tell(client.jobs.archive(ref), output=output)
+
+
+@job.command()
+@reference("JOB", _REF)
+@click.option("--step", help="Outputs of this step, in place of the job's own.")
+@click.option("--output-name", "names", multiple=True, help="Only this output; repeatable.")
+@click.option(
+    "-p",
+    "--download-path",
+    "to",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    show_default="here",
+    help="Folder to write to.",
+)
+@output_option
+def download(ref: str, step: str | None, names: tuple[str, ...], to: Path, output: Output) -> None:
+    """Save what a job gives back: a file or folder for each output."""
+    from mlq.errors import NotFoundError, nearest
+
+    with open_client() as client:
+        found = client.jobs.get(ref, depth=4)
+        target = found if step is None else _find_step(found, step)
+        offered = client.jobs.outputs(target["id"])
+        for name in names:
+            if name not in offered:
+                close = nearest(name, offered)
+                raise NotFoundError(
+                    f"The job has no output '{name}'.",
+                    hint=f"Did you mean '{close}'?" if close else f"It has {_join(offered)}.",
+                )
+        if not offered:
+            raise NotFoundError(
+                "The job itself has no outputs.",
+                hint=f"Name a step with --step: {_join(_step_names(found))}.",
+            )
+        saved = [
+            {"output": name, "path": str(client.jobs.download(target["id"], name, to=to))}
+            for name in (names or offered)
+        ]
+    columns = [Column("OUTPUT", lambda i: i["output"]), Column("PATH", lambda i: i["path"])]
+    output.list(saved, columns, name=lambda item: str(item["path"]))
+
+
+def _stream(
+    client: Client, job_id: str, *, output: Output, logs: bool | None, timeout_s: float | None
+) -> int:
+    from mlq.cli.job_stream import say_how_to_come_back, stream_job, tell_outcome
+
+    aside = output.form != "table"
+    try:
+        ended = stream_job(client, job_id, stderr=aside, logs=logs, timeout_s=timeout_s)
+    except KeyboardInterrupt:
+        say_how_to_come_back(job_id, stderr=aside)
+        raise
+    tell_outcome(ended, stderr=aside)
+    if aside:
+        output.one(ended, name=ended["id"])
+    return 0 if ended["state"] == "succeeded" else 1
+
+
+def _tell(found: Job, *, output: Output) -> None:
+    from mlq.cli.job_view import render_head
+
+    output.one(found, name=found["id"], render=lambda: render_head(found))
+
+
+def _find_step(found: Job, name: str) -> Job:
+    from mlq.cli.job_view import walk
+    from mlq.errors import NotFoundError, nearest
+
+    for row in walk(found):
+        if name in (row.job.get("name"), row.job.get("path")):
+            return row.job
+    close = nearest(name, _step_names(found))
+    raise NotFoundError(
+        f"The job has no step '{name}'.",
+        hint=f"Did you mean '{close}'?" if close else f"It has {_join(_step_names(found))}.",
+    )
+
+
+def _step_names(found: Job) -> list[str]:
+    return [child.get("name", "") for child in found.get("children") or []]
+
+
+def _join(names: Any) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _job(item: Item) -> Job:
+    return item  # type: ignore[return-value]  # what the client answered

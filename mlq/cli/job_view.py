@@ -1,0 +1,197 @@
+"""A job and its steps as text: the tree that `job show` prints and `--stream` redraws."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mlq.cli.words import (
+    STATES,
+    parse_time,
+    pick_metrics,
+    say_age,
+    say_duration,
+    say_number,
+    say_state,
+    short_id,
+)
+from mlq.client.documents import Job
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+#: Rows of a tree, beyond which those that need no attention are counted instead.
+MAX_ROWS = 60
+_CALM = frozenset({"succeeded", "pending", "skipped", "canceled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One step of a tree. depth: 0 for a child of the root."""
+
+    job: Job
+    depth: int
+
+
+def walk(job: Job, *, depth: int = 0) -> Iterator[Row]:
+    """The steps below a job, in order, each before its own."""
+    for child in job.get("children") or []:
+        yield Row(child, depth)
+        yield from walk(child, depth=depth + 1)
+
+
+def measure(job: Job, *, now: datetime) -> float | None:
+    """Seconds the job has run, or ran; None before it starts."""
+    if job.get("duration_s") is not None and job.get("finished_at"):
+        return job["duration_s"]
+    started = parse_time(job.get("started_at"))
+    if started is None:
+        return None
+    ended = parse_time(job.get("finished_at")) or now
+    return max((ended - started).total_seconds(), 0.0)
+
+
+def say_detail(job: Job) -> str:
+    """What is worth a line's end: why it waits, why it failed, else what it measured."""
+    if job.get("waiting_for"):
+        return str(job["waiting_for"])
+    error = job.get("error")
+    if error and error.get("message"):
+        return error["message"].strip().splitlines()[0]
+    return "  ".join(f"{k} {say_number(v, digits=3)}" for k, v in pick_metrics(job.get("metrics")))
+
+
+def render_steps(
+    job: Job, *, now: datetime | None = None, max_rows: int = MAX_ROWS, fold: bool = True
+) -> RenderableType:
+    """The steps of a job as a table without lines. fold: wrap long ends, else cut them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    now = now or datetime.now(UTC)
+    rows = list(walk(job)) or [Row(job, 0)]
+    shown, rest = _choose(rows, max_rows)
+    grid = Table.grid(padding=(0, 2, 0, 0), expand=not fold)
+    grid.add_column(no_wrap=True, max_width=32)
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, justify="right")
+    if fold:
+        grid.add_column(overflow="fold")
+    else:  # of what is cut, the ends of lines go first
+        grid.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
+    for row in shown:
+        symbol, style = STATES.get(row.job["state"], ("?", ""))
+        name = Text(f"{'  ' * row.depth}{symbol} ", style=style)
+        name.append(say_step(row.job), style="default")
+        state = say_state(row.job["state"], row.job.get("reason"))
+        if row.job.get("attempt", 0) > 1:
+            state += f" #{row.job['attempt']}"
+        dim = "red" if row.job["state"] == "failed" else "dim"
+        duration = say_duration(measure(row.job, now=now))
+        grid.add_row(name, Text(state, style=style), duration, Text(say_detail(row.job), style=dim))
+    if rest:
+        counts = Counter(row.job["state"] for row in rest)
+        words = ", ".join(f"{count} {state}" for state, count in counts.items())
+        grid.add_row(Text(f"… {len(rest)} more", style="dim"), "", "", Text(words, style="dim"))
+    return grid
+
+
+def render_head(job: Job, *, now: datetime | None = None) -> RenderableType:
+    """One line: name, state, duration, and the id."""
+    from rich.text import Text
+
+    symbol, style = STATES.get(job["state"], ("?", ""))
+    line = Text.assemble((f"{symbol} ", style), (say_name(job), "bold"), "  ")
+    line.append(say_state(job["state"], job.get("reason")), style=style)
+    duration = say_duration(measure(job, now=now or datetime.now(UTC)))
+    if duration:
+        line.append(f"  {duration}")
+    line.append(f"  {short_id(job['id'])}", style="dim")
+    return line
+
+
+def render_job(job: Job, *, url: str, now: datetime | None = None) -> RenderableType:
+    """Everything `job show` says."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    now = now or datetime.now(UTC)
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(no_wrap=True, style="dim")
+    facts.add_column(overflow="fold")
+    for label, value in _facts(job, url=url, now=now):
+        facts.add_row(label, Text(value))
+    parts: list[RenderableType] = [render_head(job, now=now), Padding(facts, (0, 0, 0, 2))]
+    if job.get("children"):
+        parts += ["", Padding(render_steps(job, now=now), (0, 0, 0, 2))]
+    for row in walk(job):
+        error = row.job.get("error")
+        if error and error.get("message") and "\n" in error["message"].strip():
+            parts += ["", Text(f"{row.job.get('name')}:", style="bold red")]
+            parts.append(Padding(Text(error["message"].strip()), (0, 0, 0, 2)))
+    return Group(*parts)
+
+
+def say_name(job: Job) -> str:
+    """What people call the job."""
+    return job.get("display_name") or job.get("name") or short_id(job["id"])
+
+
+def say_step(job: Job) -> str:
+    """What a step is called below its parent; a job without steps is its own only one."""
+    return job.get("name") or say_name(job)
+
+
+def find_failed(job: Job) -> Job:
+    """The deepest first failure: what to look at."""
+    for row in walk(job):
+        if row.job["state"] == "failed" and not row.job.get("children"):
+            return row.job
+    return job
+
+
+def _facts(job: Job, *, url: str, now: datetime) -> Iterator[tuple[str, str]]:
+    yield "id", job["id"]
+    yield "console", url
+    by = f" by {job['submitted_by']}" if job.get("submitted_by") else ""
+    yield "submitted", say_age(job.get("created_at"), now=now) + by
+    for label, key in (
+        ("experiment", "experiment_name"),
+        ("compute", "compute"),
+        ("worker", "worker"),
+    ):
+        if job.get(key):
+            yield label, str(job.get(key))
+    if job.get("component"):
+        yield "component", str(job["component"])
+    if job.get("waiting_for"):
+        yield "waits", str(job["waiting_for"])
+    if job.get("error"):
+        error = job["error"]
+        yield "error", (error["message"] if error else "").strip()
+    if job.get("cancel_requested_at") and not job.get("finished_at"):
+        yield "cancel", f"requested {say_age(job['cancel_requested_at'], now=now)}"
+    metrics = job.get("metrics") or {}
+    if metrics:
+        yield "metrics", "  ".join(f"{k} {say_number(v)}" for k, v in metrics.items())
+    for name, output in (job.get("outputs") or {}).items():
+        value = (
+            output.get("value") if "value" in output else output.get("name") or output.get("type")
+        )
+        yield "output", f"{name} = {value}"
+
+
+def _choose(rows: Sequence[Row], limit: int) -> tuple[list[Row], list[Row]]:
+    """The rows to show, in order, and those to count: calm ones make room first."""
+    if len(rows) <= limit:
+        return list(rows), []
+    room = max(limit - 1, 1)
+    by_need = sorted(range(len(rows)), key=lambda i: (rows[i].job["state"] in _CALM, i))
+    chosen = set(by_need[:room])
+    shown = [row for index, row in enumerate(rows) if index in chosen]
+    return shown, [row for index, row in enumerate(rows) if index not in chosen]
