@@ -42,7 +42,16 @@ class Reason(StrEnum):
     CACHED = "cached"  # outputs of an equal step reused
     TARGET = "target"  # a sweep reached its target
     UPSTREAM = "upstream"  # skipped: an upstream did not succeed
+    PRUNED = "pruned"  # a trial that early termination stopped
     CONDITION = "condition"  # skipped: branch not taken
+
+
+class Role(StrEnum):
+    """What a sweep's child is for. Runners and `best` are leaves that only the sweep knows."""
+
+    RUNNER = "runner"  # runs trials, one after the other
+    BEST = "best"  # makes the sweep's outputs from the best trial
+    TRIAL = "trial"
 
 
 class JobType(StrEnum):

@@ -50,6 +50,8 @@ jobs = Table(
     Column("root_id", Id, nullable=False),
     Column("type", String(16), nullable=False),
     Column("is_leaf", Boolean, nullable=False),
+    # of a sweep's children: runner | best | trial; None for everything else
+    Column("role", String(8)),
     Column("name", String(255), nullable=False),
     Column("path", Text, nullable=False),  # names from below the root: "outer.inner"
     Column("display_name", String(255), nullable=False),
@@ -90,6 +92,9 @@ jobs = Table(
     Column("cancel_requested_at", Timestamp),
     Column("paused_at", Timestamp),
     Column("cache_key", String(64)),
+    # of a trial: who runs it, and the primary metric; a sweep's value is the best so far
+    Column("runner_id", Id),
+    Column("value", Float),
     Column("force_rerun", Boolean, nullable=False),
     Column("submitted_by", String(255), nullable=False),
     Column("created_at", Timestamp, nullable=False),
@@ -130,6 +135,17 @@ jobs = Table(
         **_where("state = 'succeeded' AND cache_key IS NOT NULL"),
     ),
     Index("ix_jobs_chain", "chain_id", "chain_position", **_where("chain_id IS NOT NULL")),
+    Index(
+        "ix_jobs_held_trials",
+        "runner_id",
+        **_where("runner_id IS NOT NULL AND state IN ('queued', 'running')"),
+    ),
+    Index(
+        "ix_jobs_returned_trials",
+        "parent_id",
+        "ordinal",
+        **_where("role = 'trial' AND state = 'queued' AND runner_id IS NULL"),
+    ),
 )
 
 job_edges = Table(

@@ -134,6 +134,7 @@ def upgrade() -> None:
         sa.Column("root_id", types.Id(), nullable=False),
         sa.Column("type", sa.String(length=16), nullable=False),
         sa.Column("is_leaf", sa.Boolean(), nullable=False),
+        sa.Column("role", sa.String(length=8), nullable=True),
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("display_name", sa.String(length=255), nullable=False),
@@ -171,6 +172,8 @@ def upgrade() -> None:
         sa.Column("cancel_requested_at", types.Timestamp(), nullable=True),
         sa.Column("paused_at", types.Timestamp(), nullable=True),
         sa.Column("cache_key", sa.String(length=64), nullable=True),
+        sa.Column("runner_id", types.Id(), nullable=True),
+        sa.Column("value", sa.Float(), nullable=True),
         sa.Column("force_rerun", sa.Boolean(), nullable=False),
         sa.Column("submitted_by", sa.String(length=255), nullable=False),
         sa.Column("created_at", types.Timestamp(), nullable=False),
@@ -197,6 +200,22 @@ def upgrade() -> None:
         sqlite_where=sa.text("chain_id IS NOT NULL"),
     )
     op.create_index("ix_jobs_children", "jobs", ["parent_id", "ordinal"], unique=False)
+    op.create_index(
+        "ix_jobs_held_trials",
+        "jobs",
+        ["runner_id"],
+        unique=False,
+        postgresql_where=sa.text("runner_id IS NOT NULL AND state IN ('queued', 'running')"),
+        sqlite_where=sa.text("runner_id IS NOT NULL AND state IN ('queued', 'running')"),
+    )
+    op.create_index(
+        "ix_jobs_returned_trials",
+        "jobs",
+        ["parent_id", "ordinal"],
+        unique=False,
+        postgresql_where=sa.text("role = 'trial' AND state = 'queued' AND runner_id IS NULL"),
+        sqlite_where=sa.text("role = 'trial' AND state = 'queued' AND runner_id IS NULL"),
+    )
     op.create_index(
         "ix_jobs_leases",
         "jobs",
@@ -422,6 +441,18 @@ def downgrade() -> None:
         table_name="jobs",
         postgresql_where=sa.text("state = 'running' AND lease_expires_at IS NOT NULL"),
         sqlite_where=sa.text("state = 'running' AND lease_expires_at IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_jobs_returned_trials",
+        table_name="jobs",
+        postgresql_where=sa.text("role = 'trial' AND state = 'queued' AND runner_id IS NULL"),
+        sqlite_where=sa.text("role = 'trial' AND state = 'queued' AND runner_id IS NULL"),
+    )
+    op.drop_index(
+        "ix_jobs_held_trials",
+        table_name="jobs",
+        postgresql_where=sa.text("runner_id IS NOT NULL AND state IN ('queued', 'running')"),
+        sqlite_where=sa.text("runner_id IS NOT NULL AND state IN ('queued', 'running')"),
     )
     op.drop_index("ix_jobs_children", table_name="jobs")
     op.drop_index(
