@@ -89,7 +89,11 @@ def waiting_computes(conn: Connection) -> list[str]:
     return list(
         conn.scalars(
             select(jobs.c.compute)
-            .where(jobs.c.state == State.QUEUED.value, jobs.c.dispatched_at.is_(None))
+            .where(
+                jobs.c.state == State.QUEUED.value,
+                jobs.c.dispatched_at.is_(None),
+                jobs.c.compute.is_not(None),  # trials wait for a runner, not for a message
+            )
             .distinct()
         )
     )

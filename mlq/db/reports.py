@@ -34,25 +34,32 @@ def write_metrics(
     conn: Connection, job_id: str, attempt: int, values: Sequence[MetricValue]
 ) -> None:
     """Append values, and keep the one with the highest step per key as the latest."""
-    if not values:
+    write_metrics_of_many(conn, [(job_id, attempt, values)])
+
+
+def write_metrics_of_many(
+    conn: Connection, reported: Iterable[tuple[str, int, Sequence[MetricValue]]]
+) -> None:
+    """`write_metrics` for several (job, attempt) at once."""
+    rows: list[dict[str, Any]] = []
+    latest: dict[tuple[str, str], MetricValue] = {}
+    for job_id, attempt, values in reported:
+        for value in values:
+            rows.append(
+                {
+                    "job_id": job_id,
+                    "attempt": attempt,
+                    "key": value.key,
+                    "step": value.step,
+                    "value": value.value,
+                }
+            )
+            before = latest.get((job_id, value.key))
+            if before is None or value.step >= before.step:
+                latest[job_id, value.key] = value
+    if not rows:
         return
-    conn.execute(
-        insert(metrics).values(at=now()),
-        [
-            {
-                "job_id": job_id,
-                "attempt": attempt,
-                "key": value.key,
-                "step": value.step,
-                "value": value.value,
-            }
-            for value in values
-        ],
-    )
-    latest: dict[str, MetricValue] = {}
-    for value in values:
-        if value.key not in latest or value.step >= latest[value.key].step:
-            latest[value.key] = value
+    conn.execute(insert(metrics).values(at=now()), rows)
     statement = conflict_insert(conn, latest_metrics).values(at=now())
     conn.execute(
         statement.on_conflict_do_update(
@@ -62,7 +69,7 @@ def write_metrics(
         ),
         [
             {"job_id": job_id, "key": key, "step": value.step, "value": value.value}
-            for key, value in latest.items()
+            for (job_id, key), value in latest.items()
         ],
     )
 

@@ -16,10 +16,10 @@ from mlq.db import registry, reports, specs, transitions
 from mlq.db.lineage import find_cached, outputs_of
 from mlq.db.registry import Artifact
 from mlq.db.reports import LogChunk, MetricValue
-from mlq.db.transitions import Claim, Settled
+from mlq.db.transitions import DROPPED, RETURNED, Claim, Fate, Settled
 from mlq.db.window import Delivery
 from mlq.errors import NotFoundError, StepError
-from mlq.lifecycle import Reason
+from mlq.lifecycle import Reason, Role
 from mlq.service import assets
 from mlq.service.capacity import Windows
 from mlq.service.jobs import dispatch
@@ -168,6 +168,7 @@ def succeed(
             raise transitions.StaleAttempt(claim.id)
         outputs = {**outputs, **effect(conn)}
     settled = transitions.succeed(conn, claim, outputs, cache_key=attempt.cache_key)
+    _let_go(conn, claim, settled, RETURNED)
     return _finished(conn, claim, settled, said, windows=windows, refill=refill)
 
 
@@ -188,6 +189,7 @@ def fail(
     claim = attempt.claim
     delay = retry_delay_s(attempt.spec.get("retries") or {}, claim.failure_count) if retry else None
     settled = transitions.fail(conn, claim, reason=reason, error=error, retry_delay_s=delay)
+    _let_go(conn, claim, settled, RETURNED)
     return _finish(conn, claim, settled, said, windows=windows, refill=True)
 
 
@@ -196,14 +198,28 @@ def end_canceled(
 ) -> Finished | None:
     """Commit that the attempt was stopped by a cancel; None when it is not current any more."""
     settled = transitions.end_canceled(conn, attempt.claim)
+    _let_go(conn, attempt.claim, settled, DROPPED)
     return _finish(conn, attempt.claim, settled, said, windows=windows, refill=True)
 
 
 def release(
+    conn: Connection, attempt: Attempt, *, said: Report, windows: Windows, fate: Fate = RETURNED
+) -> Finished | None:
+    """Hand the attempt back without burning it; None when it is not current any more.
+
+    fate: of the trials that a runner holds.
+    """
+    settled = transitions.release(conn, attempt.claim)
+    _let_go(conn, attempt.claim, settled, fate)
+    return _finish(conn, attempt.claim, settled, said, windows=windows, refill=True)
+
+
+def yield_slot(
     conn: Connection, attempt: Attempt, *, said: Report, windows: Windows
 ) -> Finished | None:
-    """Hand the attempt back without burning it; None when it is not current any more."""
-    settled = transitions.release(conn, attempt.claim)
+    """Hand the slot on to whoever waits longest; None when the attempt is not current any more."""
+    settled = transitions.yield_slot(conn, attempt.claim)
+    _let_go(conn, attempt.claim, settled, RETURNED)
     return _finish(conn, attempt.claim, settled, said, windows=windows, refill=True)
 
 
@@ -216,10 +232,12 @@ def lose(
     excused: bool,
     windows: Windows,
     only_expired: bool = False,
+    fate: Fate | None = None,
 ) -> Finished | None:
     """Commit that the attempt was lost with its worker: queued again, or failed after too many.
 
     only_expired: True where the worker may still be alive, and only its silence speaks against it.
+    fate: of the trials that a runner holds; None: nobody knows which of them was in progress.
     None when the attempt ended or was renewed meanwhile.
     """
     settled = transitions.lose(
@@ -230,6 +248,7 @@ def lose(
         excused=excused,
         whatever_lease=not only_expired,
     )
+    _let_go(conn, claim, settled, fate or Fate(in_progress=None, error=error))
     return _finish(conn, claim, settled, Report(), windows=windows, refill=False)
 
 
@@ -251,6 +270,13 @@ def retry_delay_s(policy: Mapping[str, Any], failures: int) -> float:
     delay = float(policy.get("delay_s") or 0.0)
     factor = float(policy.get("backoff") or 1.0)
     return min(delay * factor**failures, float(policy.get("max_delay_s") or 3600.0))
+
+
+def _let_go(conn: Connection, claim: Claim, settled: Settled | None, fate: Fate) -> None:
+    """What a runner held goes where its own attempt sends it."""
+    if settled is not None and claim.role == Role.RUNNER:
+        is_over = any(job.id == claim.parent_id for job in settled.ended)
+        transitions.let_go(conn, claim, fate, is_over=is_over)
 
 
 def _finish(

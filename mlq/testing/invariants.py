@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from mlq.db.tables import events, job_edges, jobs
-from mlq.lifecycle import LIVE, TERMINAL, TRANSITIONS, Reason, State
+from mlq.lifecycle import LIVE, TERMINAL, TRANSITIONS, JobType, Reason, Role, State
 
 
 def check(conn: Connection) -> list[str]:
@@ -59,6 +59,8 @@ def _counters(forest: _Forest, job: Any) -> Iterator[str]:
     if job.downstreams != len(forest.downstreams[job.id]):
         yield f"downstreams is {job.downstreams}, not {len(forest.downstreams[job.id])}"
     open_upstreams = sum(row.state != State.SUCCEEDED for row in forest.upstreams[job.id])
+    if job.role == Role.BEST:
+        open_upstreams += job.state == State.PENDING  # it waits for the runners, without edges
     if job.state in (State.PENDING, State.QUEUED, State.RUNNING, State.SUCCEEDED):
         if job.waiting_on != open_upstreams:
             yield f"waiting_on is {job.waiting_on}, not {open_upstreams}"
@@ -71,7 +73,8 @@ def _counters(forest: _Forest, job: Any) -> Iterator[str]:
 def _times(forest: _Forest, job: Any) -> Iterator[str]:
     if (job.state in TERMINAL) != (job.finished_at is not None):
         yield f"finished_at is {job.finished_at}"
-    if (job.lease_expires_at is not None) != (job.is_leaf and job.state == State.RUNNING):
+    is_leased = job.is_leaf and job.state == State.RUNNING and job.role != Role.TRIAL
+    if (job.lease_expires_at is not None) != is_leased:
         yield f"lease_expires_at is {job.lease_expires_at}"
     if job.dispatched_at is not None and job.state != State.QUEUED:
         yield "has a message outstanding"
@@ -121,7 +124,11 @@ def _skipped(forest: _Forest, job: Any) -> Iterator[str]:
             and any(row.state == State.FAILED for row in forest.children[parent.id])
         )
     )
-    if not because_of_upstream and not because_of_parent:
+    because_of_runner = job.role == Role.BEST and any(
+        row.role == Role.RUNNER and row.state == State.FAILED
+        for row in forest.children[job.parent_id]
+    )
+    if not because_of_upstream and not because_of_parent and not because_of_runner:
         yield "nothing explains why"
 
 
@@ -142,7 +149,7 @@ def _leaf(forest: _Forest, job: Any) -> Iterator[str]:
 
 def _inner(forest: _Forest, job: Any) -> Iterator[str]:
     children = forest.children[job.id]
-    open_children = sum(row.state in LIVE for row in children)
+    open_children = sum(row.state in LIVE and not _is_held(row) for row in children)
     if job.state in LIVE and job.open_children != open_children:
         yield f"open_children is {job.open_children}, not {open_children}"
     if job.state == State.QUEUED or job.attempt:
@@ -155,14 +162,31 @@ def _inner(forest: _Forest, job: Any) -> Iterator[str]:
         yield "children were released before it started"
 
 
+def _is_held(job: Any) -> bool:
+    """Whether it is a trial that only its runner counts."""
+    return bool(job.role == Role.TRIAL and job.is_leaf)
+
+
+def _trial(forest: _Forest, job: Any) -> Iterator[str]:
+    if not _is_held(job) or job.state not in LIVE:
+        return
+    runner = forest.jobs.get(job.runner_id)
+    if job.state == State.RUNNING and runner is None:
+        yield "runs, and nobody holds it"
+    if runner is not None and runner.state != State.RUNNING:
+        yield f"is held by a runner that is {runner.state}"
+
+
 def _outcome(forest: _Forest, job: Any) -> Iterator[str]:
     if job.state not in TERMINAL or job.state == State.SKIPPED:
         return
-    failed = [row for row in forest.children[job.id] if row.state == State.FAILED]
-    canceled = any(row.state == State.CANCELED for row in forest.children[job.id])
+    # a sweep's trials are its results, and its runners may be stopped when it has what it wants
+    telling = [row for row in forest.children[job.id] if row.role != Role.TRIAL]
+    failed = [row for row in telling if row.state == State.FAILED]
+    canceled = any(row.state == State.CANCELED for row in telling if row.role != Role.RUNNER)
     if job.cancel_requested_at is not None:
         expected = State.CANCELED
-    elif failed or job.reason == Reason.TIMEOUT:
+    elif failed or (job.reason == Reason.TIMEOUT and job.type != JobType.SWEEP):
         expected = State.FAILED
     elif canceled:
         expected = State.CANCELED
@@ -177,13 +201,16 @@ def _outcome(forest: _Forest, job: Any) -> Iterator[str]:
 
 
 _RULES = (_counters, _times, _cancel, _ended_tree, _stuck, _skipped)
-_LEAF_RULES = (_leaf,)
+_LEAF_RULES = (_leaf, _trial)
 _INNER_RULES = (_inner, _outcome)
 
 
 def _replay(forest: _Forest, history: Sequence[Any]) -> Iterator[str]:
     """Whether the history is complete, follows the lifecycle and gives the states of the table."""
-    states = dict.fromkeys(forest.jobs, State.PENDING)
+    # a trial is made to be run: it has no event before its first claim
+    states = {
+        job.id: State.QUEUED if _is_held(job) else State.PENDING for job in forest.jobs.values()
+    }
     attempts = dict.fromkeys(forest.jobs, 0)
     outcomes: set[tuple[str, int]] = set()
     for event in history:

@@ -28,6 +28,7 @@ from mlq.db.tables import jobs, latest_metrics
 from mlq.db.transitions.cascade import Ended, Settled, lock_root, settle, settle_success
 from mlq.db.transitions.change import Change, Noting, apply_together
 from mlq.db.types import Json, now, now_plus
+from mlq.db.window import take_turns
 from mlq.lifecycle import Reason, State
 
 
@@ -41,6 +42,7 @@ class Claim:
     attempt: int
     generation: int
     path: str
+    role: str | None
     component: str | None
     compute: str
     spec_digest: str
@@ -234,6 +236,17 @@ def release(conn: Connection, claimed: Claim) -> Settled | None:
     if _requeue(conn, claimed, "job.release", error=None):
         return Settled(ready={claimed.compute})
     return _end(conn, claimed, reason=Reason.LOST, error=None)
+
+
+def yield_slot(conn: Connection, claimed: Claim) -> Settled | None:
+    """The attempt hands itself back so that others get their turn; neither count goes up.
+
+    None when the attempt is not the current one any more: nothing changed.
+    """
+    settled = release(conn, claimed)
+    if settled is not None and not settled.ended:
+        take_turns(conn, claimed.root_id, claimed.compute, {claimed.id: 0})
+    return settled
 
 
 def lose(

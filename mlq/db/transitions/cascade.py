@@ -11,14 +11,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from mlq.db.tables import job_edges, jobs
 from mlq.db.together import Prepared
 from mlq.db.transitions.change import BoundChange, Change, Noting, apply_together
 from mlq.db.types import Id, Json, now
 from mlq.db.window import take_turns
-from mlq.lifecycle import JobType, Reason, State
+from mlq.lifecycle import JobType, Reason, Role, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,7 @@ def settle(conn: Connection, root_id: str, ended: Sequence[Ended]) -> Settled:
                     select(job_edges.c.downstream).where(job_edges.c.upstream.in_(stopped))
                 ),
             )
-        following += _close_parents(conn, level)
+        following += _close_parents(conn, root_id, level, settled)
         level = following
     return settled
 
@@ -105,7 +115,7 @@ def settle_success(conn: Connection, root_id: str, job: Ended, success: BoundCha
     if job.downstreams:
         following += _release(conn, root_id, results.pop(0), settled)
     if job.parent_id is not None:
-        following += _close_if_done(conn, results.pop(0)[0])
+        following += _close_if_done(conn, root_id, results.pop(0)[0], settled)
     if following:
         more = settle(conn, root_id, following)
         settled.ready |= more.ready
@@ -233,6 +243,53 @@ _FIRST_UNSUCCESSFUL = (
     .limit(1)
 )
 
+_IS_BEST = jobs.c.role == Role.BEST.value
+# A trial's outcome is a result and not the sweep's failure, and a runner may have been stopped
+# because the target was reached.
+_FIRST_UNSUCCESSFUL_OF_SWEEP = (
+    select(jobs.c.state, jobs.c.reason, jobs.c.path, jobs.c.error)
+    .where(
+        jobs.c.parent_id == bindparam("parent"),
+        or_(
+            and_(jobs.c.role == Role.RUNNER.value, jobs.c.state == State.FAILED.value),
+            and_(_IS_BEST, jobs.c.state.in_((State.FAILED.value, State.CANCELED.value))),
+        ),
+    )
+    .order_by(jobs.c.state.desc(), jobs.c.finished_at, jobs.c.id)
+    .limit(1)
+)
+_FAILED_RUNNER = (
+    select(jobs.c.id)
+    .where(
+        jobs.c.parent_id == bindparam("parent"),
+        jobs.c.role == Role.RUNNER.value,
+        jobs.c.state == State.FAILED.value,
+    )
+    .limit(1)
+)
+_QUEUE_BEST = Change(
+    update(jobs)
+    .where(
+        jobs.c.parent_id == bindparam("parent"),
+        _IS_BEST,
+        jobs.c.state == State.PENDING.value,
+        jobs.c.cancel_requested_at.is_(None),
+    )
+    .values(state=State.QUEUED.value, queued_at=now(), waiting_on=0),
+    returning=(jobs.c.compute, jobs.c.ordinal),
+)
+# trials that nobody came to take again
+_DROP_TRIALS = Change(
+    update(jobs)
+    .where(
+        jobs.c.parent_id == bindparam("parent"),
+        jobs.c.role == literal(Role.TRIAL.value, literal_execute=True),
+        jobs.c.state == literal(State.QUEUED.value, literal_execute=True),
+        jobs.c.runner_id.is_(None),
+    )
+    .values(state=State.CANCELED.value, finished_at=now())
+)
+
 
 def _release(
     conn: Connection, root_id: str, advanced: Sequence[Any], settled: Settled
@@ -266,7 +323,8 @@ def _start_inner(conn: Connection, root_id: str, ids: list[str], settled: Settle
         ]
         parents = [row.id for row in started]
         for row in _QUEUE_ENTRIES.apply(conn, {"parents": parents}, kind="job.queue"):
-            waiting.setdefault(row.compute, {})[row.id] = row.ordinal
+            if row.compute is not None:  # trials of a resumed sweep wait for a runner instead
+                waiting.setdefault(row.compute, {})[row.id] = row.ordinal
         nested = [row.id for row in started if (row.params or {}).get("has_inner")]
         ids = list(conn.scalars(_INNER_ENTRIES, {"parents": nested})) if nested else []
     _wait_for_message(conn, root_id, waiting, settled)
@@ -307,48 +365,70 @@ def _skip(conn: Connection, which: ColumnElement[bool]) -> list[Ended]:
         which, top = jobs.c.parent_id.in_(inner), False
 
 
-def _close_parents(conn: Connection, level: Sequence[Ended]) -> list[Ended]:
+def _close_parents(
+    conn: Connection, root_id: str, level: Sequence[Ended], settled: Settled
+) -> list[Ended]:
     """Count ended children off their parents; close those that have none open any more."""
     ended: list[Ended] = []
     counts = Counter(job.parent_id for job in level if job.parent_id is not None)
     failed = {job.parent_id for job in level if job.state == State.FAILED}
     for parent_id, closed in sorted(counts.items()):
         row = conn.execute(_CLOSE_CHILDREN, {"parent": parent_id, "closed": closed}).one()
-        if row.state != State.RUNNING or row.type != JobType.PIPELINE:
+        if row.state != State.RUNNING:
             continue
         if parent_id in failed and (row.params or {}).get("stop_on_failure"):
             ended += _skip(conn, jobs.c.parent_id == parent_id)
-        ended += _close_if_done(conn, row)
+        ended += _close_if_done(conn, root_id, row, settled)
     return ended
 
 
-def _close_if_done(conn: Connection, row: Any) -> list[Ended]:
-    """Close a running pipeline that has no open child any more."""
-    is_running = row.state == State.RUNNING and row.type == JobType.PIPELINE
-    if is_running and row.open_children == 0 and row.no_more_children:
+def _close_if_done(conn: Connection, root_id: str, row: Any, settled: Settled) -> list[Ended]:
+    """Close a running inner job that has no open child any more."""
+    if row.state != State.RUNNING or not row.no_more_children:
+        return []
+    if row.open_children == 0:
         return [_close(conn, row)]
+    if row.open_children == 1 and row.type == JobType.SWEEP:
+        return _queue_best(conn, root_id, row.id, settled)
+    return []
+
+
+def _queue_best(conn: Connection, root_id: str, sweep_id: str, settled: Settled) -> list[Ended]:
+    """All runners have ended: the outputs can be made, unless one of them has failed."""
+    if conn.scalar(_FAILED_RUNNER, {"parent": sweep_id}) is not None:
+        return _skip(conn, and_(jobs.c.parent_id == sweep_id, _IS_BEST))
+    rows = _QUEUE_BEST.apply(conn, {"parent": sweep_id}, kind="job.queue")
+    waiting = {row.compute: {row.id: row.ordinal} for row in rows}
+    _wait_for_message(conn, root_id, waiting, settled)
     return []
 
 
 def _close(conn: Connection, row: Any) -> Ended:
-    """Give a pipeline the outcome that its children add up to."""
-    bad = conn.execute(_FIRST_UNSUCCESSFUL, {"parent": row.id}).one_or_none()
+    """Give an inner job the outcome that its children add up to."""
+    is_sweep = row.type == JobType.SWEEP
+    find = _FIRST_UNSUCCESSFUL_OF_SWEEP if is_sweep else _FIRST_UNSUCCESSFUL
+    bad = conn.execute(find, {"parent": row.id}).one_or_none()
     reason: str | None = None
     error: dict[str, Any] | None = None
     outputs: dict[str, Any] | None = None
     if row.cancel_requested_at is not None:
         state = State.CANCELED
-    elif row.reason == Reason.TIMEOUT:  # set by `time_out` while it was still running
+    elif row.reason == Reason.TIMEOUT and not is_sweep:  # set by `time_out` while it was running
         state, reason = State.FAILED, Reason.TIMEOUT.value
         error = {"code": "timeout", "message": "The pipeline took longer than its timeout."}
     elif bad is not None:
         state = State(bad.state)
         reason = bad.reason
-        if state == State.FAILED:
+        if state == State.FAILED and is_sweep:
+            error = bad.error
+        elif state == State.FAILED:
             error = {**(bad.error or {}), "step": (bad.error or {}).get("step", bad.path)}
     else:
         state = State.SUCCEEDED
+        reason = row.reason  # of a sweep that ended early: target or timeout
         outputs = _collect_outputs(conn, (row.params or {}).get("outputs"))
+    if is_sweep:
+        _DROP_TRIALS.apply(conn, {"parent": row.id}, kind="job.cancel")
     _CLOSE.apply(
         conn,
         {

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, literal, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from mlq.db.events import record
 from mlq.db.tables import job_edges, jobs
@@ -13,7 +24,7 @@ from mlq.db.transitions.change import Change
 from mlq.db.types import now
 from mlq.db.window import take_turns
 from mlq.errors import ConflictError
-from mlq.lifecycle import LIVE, TERMINAL, Reason, State
+from mlq.lifecycle import LIVE, TERMINAL, JobType, Reason, Role, State
 
 _LIVE = sorted(LIVE)
 _TERMINAL = sorted(TERMINAL)
@@ -25,9 +36,26 @@ _QUEUE_ROOT = Change(
     .values(state=State.QUEUED.value, queued_at=now()),
     returning=(jobs.c.compute, jobs.c.ordinal),
 )
+_below = jobs.alias("below")
+_sweep = jobs.alias("sweep")
+_UNSUCCESSFUL_SWEEPS = select(_sweep.c.id).where(
+    _sweep.c.root_id == bindparam("root"),
+    _sweep.c.type == JobType.SWEEP.value,
+    _sweep.c.state.in_(_UNSUCCESSFUL),
+)
 _REOPEN = Change(
     update(jobs)
-    .where(jobs.c.root_id == bindparam("root"), jobs.c.state.in_(_UNSUCCESSFUL))
+    .where(
+        jobs.c.root_id == bindparam("root"),
+        or_(
+            and_(
+                jobs.c.state.in_(_UNSUCCESSFUL),
+                # what early termination decided stands
+                jobs.c.reason.is_distinct_from(Reason.PRUNED.value),
+            ),
+            and_(jobs.c.role == Role.RUNNER.value, jobs.c.parent_id.in_(_UNSUCCESSFUL_SWEEPS)),
+        ),
+    )
     .values(
         state=State.PENDING.value,
         reason=None,
@@ -44,7 +72,9 @@ _REOPEN = Change(
         started_at=None,
         finished_at=None,
         archived_at=None,
+        paused_at=None,
         worker=None,
+        runner_id=None,
         turn=None,
     )
 )
@@ -78,13 +108,45 @@ def cancel(conn: Connection, job_id: str, *, actor: str) -> Settled | None:
 def time_out(conn: Connection, job_id: str) -> Settled | None:
     """An inner job has taken longer than its timeout: stop what is below it, then it fails.
 
-    None when it has ended already.
+    A sweep ends with the best trial so far instead. None when it has ended already.
     """
     target = _lock_live(conn, job_id)
     if target is None:
         return None
+    if target.type == JobType.SWEEP:
+        return finish_early(conn, job_id, reason=Reason.TIMEOUT)
     conn.execute(update(jobs).where(jobs.c.id == job_id).values(reason=Reason.TIMEOUT.value))
     return _stop(conn, target, _subtree(job_id, with_top=False), actor="timeout")
+
+
+def finish_early(
+    conn: Connection, sweep_id: str, *, reason: Reason, spare: str | None = None
+) -> Settled | None:
+    """A sweep is to end with what it has: stop its runners and trials, then make its outputs.
+
+    reason: target or timeout. spare: a runner that ends by itself. None when the sweep has ended.
+    """
+    target = _lock_live(conn, sweep_id)
+    if target is None:
+        return None
+    conn.execute(update(jobs).where(jobs.c.id == sweep_id).values(reason=reason.value))
+    spared = or_(_below.c.role == Role.BEST.value, _below.c.id == (spare or ""))
+    kept = select(_below.c.id).where(_below.c.parent_id == sweep_id, spared)
+    which = _subtree(sweep_id, with_top=False)
+    return _stop(conn, target, which.where(jobs.c.id.not_in(kept)), actor=reason.value)
+
+
+def retire_runners(conn: Connection, sweep_id: str) -> Settled | None:
+    """There is nothing left to run: end the runners that nobody has claimed yet."""
+    target = _lock_live(conn, sweep_id)
+    if target is None:
+        return None
+    which = select(_below.c.id).where(
+        _below.c.parent_id == sweep_id,
+        _below.c.role == Role.RUNNER.value,
+        _below.c.state == State.QUEUED.value,
+    )
+    return _stop(conn, target, which, actor="sweep")
 
 
 def _lock_live(conn: Connection, job_id: str) -> Any | None:
@@ -94,7 +156,9 @@ def _lock_live(conn: Connection, job_id: str) -> Any | None:
         return None
     lock_root(conn, root_id)
     target = conn.execute(
-        select(jobs.c.state, jobs.c.generation, jobs.c.root_id).where(jobs.c.id == job_id)
+        select(jobs.c.state, jobs.c.type, jobs.c.generation, jobs.c.root_id).where(
+            jobs.c.id == job_id
+        )
     ).one()
     return None if target.state in TERMINAL else target
 
@@ -115,13 +179,17 @@ def _stop(conn: Connection, target: Any, which: Select[tuple[str]], *, actor: st
         update(jobs)
         .where(*scope, jobs.c.state.in_((State.PENDING.value, State.QUEUED.value)))
         .values(state=State.CANCELED.value, finished_at=now(), dispatched_at=None, not_before=None),
-        returning=(jobs.c.parent_id, jobs.c.downstreams),
+        returning=(jobs.c.parent_id, jobs.c.downstreams, jobs.c.role, jobs.c.is_leaf),
     )
     rows = change.apply(conn, {}, kind="job.cancel", actor=actor)
     return settle(
         conn,
         target.root_id,
-        [Ended(row.id, row.parent_id, State.CANCELED, row.downstreams) for row in rows],
+        [
+            Ended(row.id, row.parent_id, State.CANCELED, row.downstreams)
+            for row in rows
+            if not (row.role == Role.TRIAL and row.is_leaf)  # its runner's, nobody's open child
+        ],
     )
 
 
@@ -201,13 +269,20 @@ def _recount(conn: Connection, root_id: str) -> None:
     children = (
         select(func.count())
         .select_from(child)
-        .where(child.c.parent_id == jobs.c.id, child.c.state.not_in(_TERMINAL))
+        .where(
+            child.c.parent_id == jobs.c.id,
+            child.c.state.not_in(_TERMINAL),
+            or_(child.c.role.is_distinct_from(Role.TRIAL.value), child.c.is_leaf.is_(False)),
+        )
         .scalar_subquery()
     )
     conn.execute(
         update(jobs)
         .where(jobs.c.root_id == root_id, jobs.c.state == State.PENDING.value)
-        .values(waiting_on=waiting, open_children=children)
+        .values(
+            waiting_on=case((jobs.c.role == Role.BEST.value, 1), else_=waiting),
+            open_children=children,
+        )
     )
 
 
