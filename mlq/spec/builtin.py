@@ -138,6 +138,13 @@ TRAIN = Component(
             optional=True,
             description="scikit-learn scorer name or list of names; a default per task.",
         ),
+        "report_per": Port(
+            "string",
+            optional=True,
+            default="fold",
+            enum=("fold", "iteration"),
+            description="How often a trial reports the metric on its way.",
+        ),
         "seed": _SEED,
     },
     outputs={"model": Port("mlflow_model", description="MLflow-format model, skops-serialized.")},
@@ -225,7 +232,20 @@ PASS = Component(
     outputs={"value": Port("object")},
 )
 
+CALL = Component(
+    "mlq:call",
+    description="Call a Python function; the numbers that it returns are the metrics.",
+    is_deterministic=False,  # nobody knows what a function reads
+    open_inputs=True,
+    open_artifacts=True,
+    inputs={
+        "function": _text("Import path, package.module:function.", optional=False),
+        "metric": _text("Name of a number that is returned by itself."),
+    },
+    outputs={"result": Port("object", description="The metrics: name -> number.")},
+)
+
 BUILTIN: Mapping[str, Component] = {
     component.name: component
-    for component in (PREPROCESS, TRAIN, EVALUATE, REGISTER, DEPLOY, SCORE, PASS)
+    for component in (PREPROCESS, TRAIN, EVALUATE, REGISTER, DEPLOY, SCORE, PASS, CALL)
 }

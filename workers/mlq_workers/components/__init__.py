@@ -19,6 +19,7 @@ _MODULES = {
     "mlq:deploy": "deploy",
     "mlq:score": "score",
     "mlq:pass": "relay",
+    "mlq:call": "call",
 }
 
 #: What the components import, in the order of their need. Importing these starts no thread and

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any
 
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import clone, is_classifier, is_regressor
 
 from mlq.errors import StepError, nearest
 
@@ -102,6 +103,34 @@ def make_estimator(path: str, params: Mapping[str, Any], *, seed: int) -> Any:
     if not (is_classifier(estimator) or is_regressor(estimator)):
         raise _unknown(f"'{path}' is neither a classifier nor a regressor", path)
     return estimator
+
+
+class Maker:
+    """Makes estimators of one class that differ in some parameters.
+
+    Most classes only store what they are given: these are called with all parameters, which costs
+    a hundredth of `clone` and `set_params` and comes to the same. The others are cloned.
+    Raises StepError as `make_estimator` does.
+    """
+
+    def __init__(self, path: str, params: Mapping[str, Any], *, seed: int) -> None:
+        self.path = path
+        self.params = dict(params)
+        self.seed = seed
+        self.prototype = make_estimator(path, params, seed=seed)
+        self._class: type[Any] = type(self.prototype)
+        self._given = self.prototype.get_params(deep=False)
+        # nested estimators have parameters of their own, and must not be shared
+        self._is_plain = not _takes_any(self._class) and (
+            self.prototype.get_params(deep=True).keys() == self._given.keys()
+        )
+
+    def bind(self, params: Mapping[str, Any]) -> Callable[[], Any]:
+        """A function that makes an unfitted estimator with `params` over the fixed ones."""
+        if self._is_plain and self._given.keys() >= params.keys():
+            given = {**self._given, **params}
+            return lambda: self._class(**given)
+        return partial(clone, make_estimator(self.path, {**self.params, **params}, seed=self.seed))
 
 
 def _takes_any(found: type[Any]) -> bool:

@@ -127,11 +127,21 @@ def build_pipeline(recipe: Recipe, estimator: Any) -> Pipeline:
     """An unfitted pipeline that takes raw rows: typed columns, recipe, estimator."""
     return Pipeline(
         [
-            ("columns", Columns(list(recipe.columns))),
-            ("recipe", ColumnTransformer(_branches(recipe), sparse_threshold=0)),
+            ("columns", build_columns(recipe)),
+            ("recipe", build_transformer(recipe)),
             ("estimator", estimator),
         ]
     )
+
+
+def build_columns(recipe: Recipe) -> Columns:
+    """What gives raw rows the recipe's types; there is nothing to fit."""
+    return Columns(list(recipe.columns))
+
+
+def build_transformer(recipe: Recipe) -> ColumnTransformer:
+    """What is fitted on typed rows: they become float64, shape (rows, features)."""
+    return ColumnTransformer(_branches(recipe), sparse_threshold=0)
 
 
 def _branches(recipe: Recipe) -> list[tuple[str, Any, Any]]:

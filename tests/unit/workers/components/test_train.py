@@ -8,7 +8,7 @@ import pytest
 
 from mlq.errors import StepError
 from mlq.models.package import load_package, read_mlmodel
-from mlq_workers.components.train import read_params
+from mlq_workers.components.training import read_params
 from tests.unit.workers.components.conftest import Go, Ran
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
