@@ -10,6 +10,7 @@ keeper writes names that number, so an order for a step that has just ended reac
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import struct
@@ -28,9 +29,12 @@ _PROCESS = struct.Struct("<iiQ")  # at 8: pid, process group of a command, start
 _GROUP = struct.Struct("<i")  # at 12: of these, the process group
 _HELD = struct.Struct("<16sQ")  # at 24: job id, attempt (0: nothing)
 _LIMITS = struct.Struct("<dd")  # at 48: lease deadline of the claim, end of the time limit
+_LIMIT = struct.Struct("<d")  # at 56: of these, the end of the time limit
 # seat, written by the keeper
 _RENEWED = struct.Struct("<Qd")  # at 64: occupation, lease deadline
 _ORDER = struct.Struct("<QQ")  # at 80: occupation, order
+# seat, written by the pool process: what a sweep's runner is at
+_MARK = struct.Struct("<Q16sd")  # at 96: occupation, trial id (0: none), end of its time limit
 # header
 _DRAIN = struct.Struct("<d")  # at 0: boot time at which a draining worker hands work back
 
@@ -59,6 +63,14 @@ class Occupation:
     job_id: str
     attempt: int
     deadline: float
+    time_limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a runner was at. trial: its id, "" between two; time_limit: of it, infinity without."""
+
+    trial: str
     time_limit: float
 
 
@@ -111,6 +123,17 @@ class Board:
         base = _HEADER_BYTES + occupation.seat * _SEAT_BYTES
         (number,) = _OCCUPATION.unpack_from(self._memory, base)
         return bool(number == occupation.number)
+
+    def read_mark(self, occupation: Occupation) -> Mark | None:
+        """What the runner of `occupation` was at when it died; None if that is not known any more.
+
+        It outlives the occupation, until the seat's next holder marks a trial of its own.
+        """
+        base = _HEADER_BYTES + occupation.seat * _SEAT_BYTES
+        number, raw_id, time_limit = _MARK.unpack_from(self._memory, base + 96)
+        if number != occupation.number:
+            return None
+        return Mark(raw_id.hex() if any(raw_id) else "", time_limit)
 
     def vacate(self, occupation: Occupation) -> None:
         """Clear the seat of a process that has died, unless it had gone on to something else."""
@@ -167,6 +190,16 @@ class Seat:
         """Name the process group of the command that is about to run."""
         # Not with pack_into, which writes zeros first: the keeper would see pid 0, a dead process.
         self._memory[self._base + 12 : self._base + 16] = _GROUP.pack(group)
+
+    def mark(self, trial: str = "", *, time_limit: float = math.inf) -> None:
+        """Note which trial is about to run and when it must be over (boot time); "": none."""
+        raw_id = bytes.fromhex(trial) if trial else bytes(16)
+        # by assignment for the reason given in report_group; first the limit, which kills
+        self._memory[self._base + 56 : self._base + 64] = _LIMIT.pack(math.inf)
+        self._memory[self._base + 96 : self._base + 128] = _MARK.pack(
+            self._number, raw_id, time_limit
+        )
+        self._memory[self._base + 56 : self._base + 64] = _LIMIT.pack(time_limit)
 
     def order(self) -> Order:
         """What the keeper says about the step that is held."""

@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,15 @@ from sqlalchemy import Connection
 
 from mlq.broker import Broker
 from mlq.db import Database, workers
+from mlq.db.transitions import RETURNED, Fate
 from mlq.db.window import Delivery
 from mlq.errors import MlqError
-from mlq.lifecycle import Reason
+from mlq.lifecycle import Reason, Role, State
 from mlq.service import execution
 from mlq.service.capacity import Windows
 from mlq.settings import Settings, load_settings
 from mlq_workers import losses
-from mlq_workers.board import Board, Occupation, Order, process_started
+from mlq_workers.board import Board, Mark, Occupation, Order, process_started
 from mlq_workers.clock import boot_time
 from mlq_workers.reconciler import Reconciler
 
@@ -150,8 +151,9 @@ class Keeper:
         if why != "lost":
             with contextlib.suppress(ProcessLookupError):
                 os.kill(held.pid, signal.SIGKILL)
+        mark = self._board.read_mark(held) if why == "lost" else None
         with self._lock:
-            self._ended[held.seat, held.number] = _Ending(held, why)
+            self._ended[held.seat, held.number] = _Ending(held, why, mark, boot_time())
         self._board.vacate(held)
 
     # -- beating: may block on the database ----------------------------------------------------
@@ -233,11 +235,13 @@ class Keeper:
         try:
             for key, ending in endings:
                 self._wait_for_death(ending.held)
+                if ending.mark is None:  # only now does it not change any more
+                    ending = replace(ending, mark=self._board.read_mark(ending.held))
+                    with self._lock:
+                        self._ended[key] = ending
                 deliveries += self._database.transact(
                     _commit_ending,
-                    ending.held.job_id,
-                    ending.held.attempt,
-                    why=ending.why,
+                    ending,
                     windows=self._windows,
                     max_lost=self._settings.max_lost,
                 )
@@ -282,6 +286,8 @@ class Keeper:
 class _Ending:
     held: Occupation
     why: str
+    mark: Mark | None
+    at: float  # boot time
 
 
 def _beat_and_renew(
@@ -300,13 +306,18 @@ def _beat_and_renew(
 
 
 def _commit_ending(
-    conn: Connection, job_id: str, attempt: int, *, why: str, windows: Windows, max_lost: int
+    conn: Connection, ending: _Ending, *, windows: Windows, max_lost: int
 ) -> list[Any]:
-    held = execution.adopt(conn, job_id, attempt)
+    why = ending.why
+    held = execution.adopt(conn, ending.held.job_id, ending.held.attempt)
     if held is None:
         return []  # it had ended by itself
     nothing = execution.Report()
-    if why == "timeout":
+    is_runner = held.claim.role == Role.RUNNER
+    if why == "timeout" and is_runner:
+        fate = _timed_out(ending)
+        finished = execution.release(conn, held, said=nothing, windows=windows, fate=fate)
+    elif why == "timeout":
         finished = execution.fail(
             conn,
             held,
@@ -320,16 +331,42 @@ def _commit_ending(
     elif why == "drain":
         finished = execution.release(conn, held, said=nothing, windows=windows)
     else:
+        # fenced by itself: the database was away, which is not the step's fault
+        excused = why in ("fenced", "stale")
+        error = losses.describe(why)
+        fate = None
+        if is_runner and excused:
+            fate = RETURNED
+        elif is_runner and ending.mark is not None:
+            fate = Fate(
+                in_progress=ending.mark.trial,
+                error=losses.describe_trial(why),
+                losses=1,
+                max_lost=max_lost,
+            )
         finished = execution.lose(
             conn,
             held.claim,
-            error=losses.describe(why),
+            error=error,
             max_lost=max_lost,
-            # fenced by itself: the database was away, which is not the step's fault
-            excused=why in ("fenced", "stale"),
+            excused=excused or fate is not None,  # its trial is charged in its place
             windows=windows,
+            fate=fate,
         )
     return finished.deliveries if finished else []
+
+
+def _timed_out(ending: _Ending) -> Fate:
+    """What becomes of a runner's trials when it was killed for a time limit."""
+    mark = ending.mark
+    if mark is None or not mark.trial or mark.time_limit > ending.at:
+        return RETURNED  # the trial that was late had just ended, and the next begun
+    return Fate(
+        in_progress=mark.trial,
+        state=State.FAILED,
+        reason=Reason.TIMEOUT,
+        error={"code": "timeout", "message": "The trial took longer than its timeout."},
+    )
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

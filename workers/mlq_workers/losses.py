@@ -13,6 +13,11 @@ _WORDS = {
 }
 
 
+def describe_trial(why: str) -> dict[str, Any]:
+    """The error of a trial that was in progress when its runner was lost."""
+    return {**describe(why), "message": _WORDS[why].replace("this step", "this trial")}
+
+
 def describe(why: str) -> dict[str, Any]:
     """The error of a lost attempt."""
     return {"code": "lost", "message": _WORDS[why], "cause": why}

@@ -249,6 +249,11 @@ def yield_slot(conn: Connection, claimed: Claim) -> Settled | None:
     return settled
 
 
+def forgive(conn: Connection, claimed: Claim) -> None:
+    """The attempt gets on: earlier losses do not count against it any more."""
+    conn.execute(update(jobs).where(jobs.c.id == claimed.id).values(lost_count=0))
+
+
 def lose(
     conn: Connection,
     claimed: Claim,

@@ -9,7 +9,7 @@ progress, and gets its outcome together with the others of its batch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -273,19 +273,22 @@ def begin_trial(
 def end_trials(
     conn: Connection, runner: Claim, outcomes: Sequence[TrialOutcome], *, worker: str
 ) -> list[TrialOutcome]:
-    """Commit outcomes of trials that `runner` still holds; returns those that counted."""
+    """Commit outcomes of trials that `runner` still holds; returns those, with their attempts."""
     if not outcomes:
         return []
     held = {row.id: row for row in conn.execute(_HELD, {"runner": runner.id})}
-    counted = [outcome for outcome in outcomes if outcome.trial.id in held]
-    if not counted:
+    if not held:
         return []
+    counted: list[TrialOutcome] = []
     rows: list[dict[str, Any]] = []
     noted: list[dict[str, Any]] = []
-    for outcome in counted:
-        before = held[outcome.trial.id]
+    for outcome in outcomes:
+        before = held.get(outcome.trial.id)
+        if before is None:
+            continue
         begins = before.state == State.QUEUED
         attempt = before.attempt + 1 if begins else before.attempt
+        counted.append(replace(outcome, trial=replace(outcome.trial, attempt=attempt)))
         rows.append(
             {
                 "trial": outcome.trial.id,
@@ -319,8 +322,9 @@ def end_trials(
                 **event,
             )
         )
-    conn.execute(_END, rows)
-    conn.execute(INSERT_EVENT, noted)
+    if rows:
+        conn.execute(_END, rows)
+        conn.execute(INSERT_EVENT, noted)
     return counted
 
 
