@@ -28,7 +28,7 @@ _MIN_U = 2.0**-53
 _MAX_U = 1 - 2.0**-53
 MAX_DEVIATIONS = 8.3
 # exp(log(100)) may come out as 99.99999999999999, which must not lose the multiple 100.
-_SLACK = 1e-9
+_SLACK = Decimal("1e-9")
 
 
 class DistributionError(ValueError):
@@ -165,9 +165,9 @@ class Uniform(Scalar):
         """The first and last k for which k * q lies in the range. Needs a `q`."""
         assert self.q is not None
         q = _decimal(self.q)
-        slack = Decimal(_SLACK) if self.is_log else Decimal(0)
-        first = math.ceil(_decimal(self.low) / q - slack)
-        last = math.floor(_decimal(self.high) / q + slack)
+        slack = _SLACK if self.is_log else Decimal(0)
+        first = math.ceil(_decimal(self.low) / q * (1 - slack))
+        last = math.floor(_decimal(self.high) / q * (1 + slack))
         return first, last
 
     def as_dict(self) -> dict[str, Any]:
@@ -188,7 +188,7 @@ class Uniform(Scalar):
         if not is_number(value):
             return False
         if self.q is None:
-            return self.low <= value <= self.high
+            return bool(self.low <= value <= self.high)
         first, last = self.multiples
         index = nearest_multiple(value, self.q)
         return first <= index <= last and math.isclose(value, multiple(self.q, index))
@@ -257,7 +257,7 @@ class Normal(Scalar):
         if not is_number(value) or (self.is_log and value < 0):
             return False
         if self.q is None:
-            return value > 0 or not self.is_log
+            return not self.is_log or bool(value > 0)
         return math.isclose(value, multiple(self.q, nearest_multiple(value, self.q)))
 
 
