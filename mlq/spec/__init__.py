@@ -5,10 +5,11 @@ from mlq.spec.builtin import BUILTIN, Component, Port
 from mlq.spec.compiler import compile_job
 from mlq.spec.document import Document, parse_value, read_document, replace
 from mlq.spec.edits import apply_overrides, find_component_files, find_local_paths
+from mlq.spec.embedded import instantiate
 from mlq.spec.paths import format_path
 from mlq.spec.plan import Plan, PlannedJob, Source, canonical_json, spec_digest
 from mlq.spec.references import parse_asset, parse_component, parse_compute
-from mlq.spec.tree import JobTemplate, find_builtin
+from mlq.spec.steps import JobTemplate, find_builtin
 
 __all__ = [
     "BUILTIN",
@@ -27,6 +28,7 @@ __all__ = [
     "find_component_files",
     "find_local_paths",
     "format_path",
+    "instantiate",
     "parse_asset",
     "parse_binding",
     "parse_component",

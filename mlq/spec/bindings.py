@@ -19,7 +19,8 @@ _OPTIONAL = re.compile(r"\$\[\[(?P<words>.*?)\]\](?!\])", re.DOTALL)
 class Binding:
     """Where a value comes from.
 
-    kind: `parent.inputs`, `parent.outputs`, `jobs.inputs`, `jobs.outputs`, `inputs`, `outputs`.
+    kind: `parent.inputs`, `parent.outputs`, `jobs.inputs`, `jobs.outputs`, `inputs`, `outputs`,
+    `search_space`.
     name: of the input or output; step: the sibling step of the two `jobs` kinds.
     """
 
@@ -57,7 +58,7 @@ def parse_expression(expression: str) -> Binding | None:
     if len(words) >= 5 and words[:2] == ["parent", "jobs"] and words[3] in ("inputs", "outputs"):
         name = ".".join(words[4:])
         return Binding(f"jobs.{words[3]}", name, words[2]) if name and words[2] else None
-    if len(words) >= 2 and words[0] in ("inputs", "outputs"):
+    if len(words) >= 2 and words[0] in ("inputs", "outputs", "search_space"):
         name = ".".join(words[1:])
         return Binding(words[0], name) if name else None
     return None
@@ -70,6 +71,18 @@ def find_bindings(command: str) -> Iterator[CommandBinding]:
         inside = any(start < match.start() < end for start, end in optional)
         expression = match["expression"].strip()
         yield CommandBinding(parse_expression(expression), expression, inside)
+
+
+def bind_search_space(command: str) -> str:
+    """The command of a trial with `${{search_space.x}}` written as the input that x is to it."""
+
+    def rename(match: re.Match[str]) -> str:
+        binding = parse_expression(match["expression"])
+        if binding is None or binding.kind != "search_space":
+            return match[0]
+        return f"${{{{inputs.{binding.name}}}}}"
+
+    return _ANYWHERE.sub(rename, command)
 
 
 def is_balanced(command: str) -> bool:

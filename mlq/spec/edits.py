@@ -11,10 +11,14 @@ from mlq.spec.document import Document, parse_value, replace
 from mlq.spec.model import JOB_TYPES
 from mlq.spec.paths import KeyPath, format_path
 from mlq.spec.references import is_component_file, is_local_path, shorten
-from mlq.spec.tree import find_builtin, is_typed
+from mlq.spec.steps import find_builtin, is_typed
 
 #: Mappings that `--set` may start in a job that has none.
-_OPENED = frozenset({"settings", "tags", "environment_variables", "limits", "inputs"})
+_OPENED = frozenset(
+    {"settings", "tags", "environment_variables", "limits", "inputs", "early_termination"}
+)
+#: Keys that name or hold a component.
+_COMPONENT_KEYS = ("component", "trial")
 
 
 def apply_overrides(document: Document, overrides: Iterable[str]) -> Document:
@@ -49,7 +53,7 @@ def find_local_paths(document: Document) -> list[tuple[str, str]]:
     """
     found: list[tuple[str, str]] = []
     for key, step in _steps(document.data):
-        component = step.get("component")
+        component = next((step[word] for word in _COMPONENT_KEYS if word in step), None)
         builtin = find_builtin(component) if isinstance(component, str) else None
         ports = builtin.inputs if builtin is not None else {}
         for name, raw in _items(step.get("inputs")):
@@ -71,11 +75,15 @@ def find_local_paths(document: Document) -> list[tuple[str, str]]:
 
 
 def find_component_files(document: Document) -> list[tuple[str, str]]:
-    """(key path, path) of every `component: ./file.yml`, to be replaced by the file's content."""
+    """(key path, path) of every `component: ./file.yml` and `trial: ./file.yml`.
+
+    Each is to be replaced by the content of its file.
+    """
     return [
-        (format_path((*key, "component")), step["component"])
+        (format_path((*key, word)), step[word])
         for key, step in _steps(document.data)
-        if isinstance(step.get("component"), str) and is_component_file(step["component"])
+        for word in _COMPONENT_KEYS
+        if isinstance(step.get(word), str) and is_component_file(step[word])
     ]
 
 
@@ -92,8 +100,11 @@ def _steps(root: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]
             continue
         yield key, step
         below = [((*key, "jobs", name), child) for name, child in _items(step.get("jobs"))]
-        if isinstance(step.get("component"), dict):
-            below.append(((*key, "component"), step["component"]))
+        below += [
+            ((*key, word), step[word])
+            for word in _COMPONENT_KEYS
+            if isinstance(step.get(word), dict)
+        ]
         stack.extend(reversed(below))
 
 
@@ -122,7 +133,7 @@ def _set(document: Document, path: str, value: Any) -> Document:
         elif parts[:-1] == ("inputs",):
             known = list(here)
         elif len(parts) == 1:
-            kind = here.get("type", "pipeline")
+            kind = here.get("type", "sweep" if "trial" in here else "pipeline")
             model = JOB_TYPES.get(kind) if isinstance(kind, str) else None
             fields = model.model_fields if model is not None else {}
             if last in fields:

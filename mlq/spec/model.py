@@ -1,4 +1,4 @@
-"""The job file's own shape: `command` and `pipeline` jobs and components, Azure ML CLI v2 schema.
+"""The job file's own shape: jobs and components of the Azure ML CLI v2 schema.
 
 One level at a time: `jobs` holds plain mappings, which `mlq.spec.tree` validates step by step with
 the model that JOB_TYPES names. Unknown keys are problems.
@@ -7,6 +7,7 @@ the model that JOB_TYPES names. Unknown keys are problems.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -17,6 +18,8 @@ from mlq.spec.builtin import ARTIFACT_TYPES, LITERAL_TYPES
 
 PORT_TYPES = ARTIFACT_TYPES | LITERAL_TYPES
 MAX_RETRIES = 100
+MAX_TRIALS = 1_000_000
+MAX_CONCURRENT_TRIALS = 1_000
 
 
 def _as_text(value: Any) -> Any:
@@ -46,9 +49,36 @@ def _port_type(value: Any) -> Any:
     raise PydanticCustomError("port_type", "is not a type of input or output")
 
 
+def _as_sampling(value: Any) -> Any:
+    return {"type": value} if isinstance(value, str) else value
+
+
+def _log_base(value: Any) -> Any:
+    if value is None or value == "e":
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 1:
+        return value
+    raise PydanticCustomError("log_base", "must be 'e' or a number greater than 1")
+
+
+def _one_of(*words: str) -> BeforeValidator:
+    """One of `words`; as in Azure's own reader, `MedianStopping` is `median_stopping`."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str):
+            written = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", value).lower()
+            if written in words:
+                return written
+        raise PydanticCustomError("word", "must be one of {words}", {"words": ", ".join(words)})
+
+    return BeforeValidator(check)
+
+
 Text = Annotated[str, BeforeValidator(_as_text)]
 PortType = Annotated[str, BeforeValidator(_port_type)]
 Environment = Annotated[Any, BeforeValidator(_environment)]
+LogBase = Annotated[Any, BeforeValidator(_log_base)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=10 * 365 * 86400, allow_inf_nan=False)]
 
 
@@ -169,6 +199,68 @@ class PipelineJob(Job):
     settings: Settings | None = None
 
 
+class SweepLimits(Limits):
+    """Of a sweep. timeout: seconds for the whole search; trial_timeout: seconds for one trial."""
+
+    max_total_trials: Annotated[StrictInt, Field(ge=1, le=MAX_TRIALS)] | None = None
+    max_concurrent_trials: Annotated[StrictInt, Field(ge=1, le=MAX_CONCURRENT_TRIALS)] | None = None
+    trial_timeout: Seconds | None = None
+
+
+class SamplingAlgorithm(_Strict):
+    """How a sweep chooses parameters; the name alone may stand for it.
+
+    logbase: of `random`: the base that the bounds of log types are exponents of; e when left out.
+    """
+
+    type: Annotated[str, _one_of("grid", "random", "bayesian")]
+    seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] | None = None
+    rule: Annotated[str, _one_of("random", "sobol")] | None = None
+    logbase: LogBase = None
+
+
+class SweepObjective(_Strict):
+    """What a sweep is after. target: the sweep ends when a trial reaches it (mlq's own)."""
+
+    primary_metric: Annotated[str, Field(min_length=1, max_length=250)]
+    goal: Annotated[str, _one_of("maximize", "minimize")]
+    target: Number | None = None
+
+
+class EarlyTermination(_Strict):
+    """When a trial that does badly is stopped.
+
+    evaluation_interval, delay_evaluation: in intermediate values of the primary metric.
+    """
+
+    type: Annotated[str, _one_of("bandit", "median_stopping", "truncation_selection", "hyperband")]
+    evaluation_interval: Annotated[StrictInt, Field(ge=0)] | None = None
+    delay_evaluation: Annotated[StrictInt, Field(ge=0)] | None = None
+    slack_factor: Annotated[Number, Field(ge=0)] | None = None
+    slack_amount: Annotated[Number, Field(ge=0)] | None = None
+    truncation_percentage: Annotated[StrictInt, Field(ge=1, le=99)] | None = None
+    min_resource: Annotated[StrictInt, Field(ge=1)] | None = None
+    reduction_factor: Annotated[StrictInt, Field(ge=2, le=1000)] | None = None
+
+
+class SweepJob(Job):
+    """`type: sweep`: trials of one component, and the search for its best parameters.
+
+    The keys that a sweep cannot do without are required by `mlq.spec.sweep`, which can then look at
+    what stands beside a missing one.
+    """
+
+    trial: Any = None
+    sampling_algorithm: Annotated[SamplingAlgorithm | None, BeforeValidator(_as_sampling)] = None
+    search_space: dict[str, Any] | None = None
+    objective: SweepObjective | None = None
+    early_termination: EarlyTermination | None = None
+    limits: SweepLimits | None = None
+    environment: Environment = None
+    environment_variables: dict[str, Text] | None = None
+    resources: dict[str, Any] | None = None
+
+
 class CommandComponent(_Described, _Runs):
     """An inline or registered component of type `command`."""
 
@@ -186,12 +278,16 @@ class PipelineComponent(_Described):
 
 
 #: `type:` -> its model. A new job type is one more line, here and in COMPONENT_TYPES.
-JOB_TYPES: Mapping[str, type[Job]] = {"command": CommandJob, "pipeline": PipelineJob}
+JOB_TYPES: Mapping[str, type[Job]] = {
+    "command": CommandJob,
+    "pipeline": PipelineJob,
+    "sweep": SweepJob,
+}
 COMPONENT_TYPES: Mapping[str, type[CommandComponent] | type[PipelineComponent]] = {
     "command": CommandComponent,
     "pipeline": PipelineComponent,
 }
-LATER_TYPES = frozenset({"sweep", "parallel"})
+LATER_TYPES = frozenset({"parallel"})
 #: Azure's types that mlq does not have -> what to do instead.
 REFUSED_TYPES: Mapping[str, str] = {
     "automl": "mlq has no automl jobs; name an estimator in an mlq:train step.",

@@ -8,10 +8,11 @@ from mlq.spec.bindings import Binding, has_binding, parse_binding
 from mlq.spec.builtin import Port
 from mlq.spec.flows import Flow
 from mlq.spec.model import TypedOutput
+from mlq.spec.nodes import Node
 from mlq.spec.paths import KeyPath
 from mlq.spec.problems import Problems
 from mlq.spec.references import shorten
-from mlq.spec.tree import Node
+from mlq.spec.sweep import SWEEP_OUTPUTS
 from mlq.spec.values import describe, fits
 
 
@@ -56,6 +57,8 @@ class OutputWiring:
         for child in node.children.values():
             self._bind_outputs(child)
         wires = self.wires[node] = Wires()
+        if node.trial is not None:
+            self._bind_trial_outputs(node, node.trial)
         if not node.is_leaf:
             self._declare_outputs(node, wires)
         for child in node.children.values():
@@ -68,6 +71,19 @@ class OutputWiring:
                         f"No step writes this output; give one of them `outputs: {{NAME: "
                         f"'${{{{parent.outputs.{shorten(name)}}}}}'}}`.",
                     )
+
+    def _bind_trial_outputs(self, sweep: Node, trial: Node) -> None:
+        """A sweep has the outputs of its best trial."""
+        self._bind_outputs(trial)
+        if trial.is_leaf:
+            return
+        own = {name: port for name, port in trial.outputs.items() if name not in SWEEP_OUTPUTS}
+        types = {name: self._output_type(trial, name) or port.type for name, port in own.items()}
+        sweep.broken |= trial.broken
+        sweep.outputs = {
+            **{name: Port(type or "uri_folder") for name, type in types.items()},
+            **SWEEP_OUTPUTS,
+        }
 
     def _declare_outputs(self, node: Node, wires: Wires) -> None:
         """A pipeline's own `outputs`: declared, or bound to a child right there."""
@@ -169,7 +185,7 @@ class OutputWiring:
     def check_output(self, child: Node, name: str, key: KeyPath) -> bool:
         if name in child.outputs:
             return True
-        if not (child.broken and not child.is_leaf):
+        if not child.broken:
             self.problems.add(
                 key,
                 f"The step '{child.name}' has no output '{shorten(name)}'.",

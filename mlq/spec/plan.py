@@ -18,6 +18,10 @@ class Source:
     `models:/churn/3`, `artifact:sha256:HEX[/name]`, `https://…` (`azureml:` is already `mlq:`).
     job, output: the leaf that produces it (index in `Plan.jobs`) and the name of its output.
     type: of the port, else of the value.
+
+    In the plan of a sweep's trial (`mlq.spec.embedded`) a source is also of kind `input`, its value
+    the name of the runner's input that it is, or `param`, its value the name of a swept parameter;
+    default: for trials that are not given that.
     """
 
     kind: str
@@ -25,13 +29,16 @@ class Source:
     job: int | None = None
     output: str | None = None
     type: str = "string"
+    default: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
     """One job of the tree, before it has an id.
 
-    index: place in `Plan.jobs`; parent: index of the pipeline it belongs to, None for the root.
+    index: place in `Plan.jobs`; parent: index of the job it belongs to, None for the root.
+    role: of a sweep's leaves: `runner`, or `best`, which waits for all of them and writes the
+    outputs of the sweep; else None.
     ordinal: place among its siblings, upstreams first.
     path: `""` for the root, `prep`, `outer.inner`.
     component: `mlq:train` for a component with a name, None for commands and pipelines.
@@ -64,6 +71,7 @@ class PlannedJob:
     is_deterministic: bool
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    role: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

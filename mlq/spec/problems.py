@@ -115,6 +115,14 @@ class Problems:
                 word=got if isinstance(got, str) else None,
                 known=sorted(PORT_TYPES),
             )
+        elif kind == "word":
+            words = detail["ctx"]["words"]
+            self.add(
+                where,
+                f"This must be one of {words}; got {describe(got)}.",
+                word=got if isinstance(got, str) else None,
+                known=words.split(", "),
+            )
         else:
             sentence = _SENTENCES.get(kind)
             if sentence is None:
@@ -138,6 +146,8 @@ _SENTENCES = {
     "greater_than": "greater than {gt:g}",
     "greater_than_equal": "at least {ge:g}",
     "less_than_equal": "at most {le:g}",
+    "less_than": "less than {lt:g}",
+    "finite_number": "a finite number",
 }
 
 

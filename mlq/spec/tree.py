@@ -6,19 +6,14 @@ are known. What flows between the steps is `mlq.spec.wiring`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from typing import Any
 
-from mlq.spec.bindings import find_bindings, has_binding, is_balanced
-from mlq.spec.builtin import ARTIFACT_TYPES, BUILTIN, Component, Port
+from mlq.spec.bindings import find_bindings, has_binding
 from mlq.spec.document import Document
 from mlq.spec.model import (
-    COMPONENT_TYPES,
     JOB_TYPES,
     LATER_TYPES,
-    PORT_TYPES,
-    REFUSED_KEYS,
     REFUSED_TYPES,
     CommandComponent,
     CommandJob,
@@ -26,90 +21,30 @@ from mlq.spec.model import (
     Job,
     PipelineComponent,
     PipelineJob,
-    Settings,
-    TypedInput,
-    TypedOutput,
+    SweepJob,
 )
+from mlq.spec.nodes import Node
 from mlq.spec.paths import KeyPath
 from mlq.spec.problems import Problems
-from mlq.spec.references import (
-    is_component_file,
-    is_step_name,
-    parse_component,
-    shorten,
-)
-from mlq.spec.values import BadValueError, cast_literal, describe, literal_type
+from mlq.spec.references import is_step_name, shorten
+from mlq.spec.steps import FindComponent, StepReader
+from mlq.spec.sweep import SWEEP_OUTPUTS, read_search
+from mlq.spec.values import describe
 
 MAX_JOBS = 5_000
 MAX_DEPTH = 16
 
 
-@dataclass(frozen=True, slots=True)
-class JobTemplate:
-    """A registered component as its own definition: a mapping of the component schema."""
-
-    name: str
-    version: str
-    definition: Mapping[str, Any]
-
-
-FindComponent = Callable[[str], Component | JobTemplate | None]
-
-
-def find_builtin(reference: str) -> Component | None:
-    """The built-in component that `mlq:train`, `azureml:train@latest` or `mlq:train:1` names."""
-    name, version = parse_component(reference)
-    component = BUILTIN.get(name)
-    if component is None or version not in (None, component.version):
-        return None
-    return component
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """A step, or the root.
-
-    key: where it stands in the document; definition_key: where its command or jobs stand, which is
-    elsewhere for inline components. ports: None when the step declares its inputs as it goes.
-    broken: names of children that could not be read; whatever leads to them is not reported again.
-    """
-
-    key: KeyPath
-    name: str
-    path: str
-    parent: Node | None
-    job: Job
-    type: str
-    definition_key: KeyPath
-    component: Component | None = None
-    definition: CommandJob | CommandComponent | PipelineJob | PipelineComponent | None = None
-    ports: Mapping[str, Port] | None = None
-    outputs: Mapping[str, Port] = field(default_factory=dict)
-    children: dict[str, Node] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-
-    @property
-    def is_leaf(self) -> bool:
-        return self.type != "pipeline"
-
-    @property
-    def settings(self) -> Settings | None:
-        if isinstance(self.definition, (PipelineJob, PipelineComponent)):
-            return self.definition.settings
-        return None
-
-
-class TreeBuilder:
-    """Builds the nodes of one document; problems go to `problems`, ignored keys to `warnings`."""
+class TreeBuilder(StepReader):
+    """Builds the nodes of one document."""
 
     def __init__(
         self, document: Document, problems: Problems, *, components: FindComponent
     ) -> None:
+        super().__init__(problems, components=components)
         self.document = document
-        self.problems = problems
-        self.components = components
-        self.warnings: dict[str, None] = {}
         self.count = 0
+        self.is_in_trial = False
 
     def build(self) -> Node | None:
         """The root with everything below it, or None when not even the root can be read."""
@@ -118,10 +53,7 @@ class TreeBuilder:
     def _node(
         self, raw: Any, key: KeyPath, *, name: str, parent: Node | None, depth: int
     ) -> Node | None:
-        self.count += 1
-        if self.count > MAX_JOBS:
-            self.problems.add((), f"This job has more than {MAX_JOBS:,} jobs; submit it in parts.")
-            self.problems.raise_any()
+        self._count(1)
         if not isinstance(raw, dict):
             self.problems.add(key, f"A step must be a mapping; got {describe(raw)}.")
             return None
@@ -133,8 +65,10 @@ class TreeBuilder:
             return None
         path = f"{parent.path}.{name}" if parent is not None and parent.path else name
         node = Node(key, name, path, parent, job, "command", key)
+        if isinstance(job, SweepJob):
+            return self._sweep(node, job, raw, depth)
         if isinstance(job, ComponentJob):
-            if not self._take_component(node, job):
+            if not self._take_component(node, job.component, (*key, "component")):
                 return None
         elif isinstance(job, (CommandJob, PipelineJob)):
             node.definition = job
@@ -143,8 +77,14 @@ class TreeBuilder:
         if isinstance(node.definition, (PipelineJob, PipelineComponent)):
             self._add_children(node, node.definition.jobs, depth)
         elif node.definition is not None:
-            self._check_command(node, node.definition)
+            self._check_command(node, node.definition, node.job.inputs or {})
         return node
+
+    def _count(self, jobs: int) -> None:
+        self.count += jobs
+        if self.count > MAX_JOBS:
+            self.problems.add((), f"This job has more than {MAX_JOBS:,} jobs; submit it in parts.")
+            self.problems.raise_any()
 
     def _model_of(self, raw: Mapping[str, Any], key: KeyPath) -> type[Job] | None:
         """The model for a job, by its `type` and, where that is left out, by what it holds."""
@@ -155,6 +95,8 @@ class TreeBuilder:
             return None
         if kind is None and "trial" in raw:
             kind = "sweep"
+        if kind == "sweep":
+            return SweepJob
         if kind in LATER_TYPES:
             self.problems.add(
                 where,
@@ -191,7 +133,7 @@ class TreeBuilder:
         """Refuse bindings where a value must be known at submit: `compute`, `timeout`, …"""
         bound: set[str] = set()
         for name, value in raw.items():
-            if name not in ("command", "component", "type") and has_binding(value):
+            if name not in ("command", "component", "trial", "type") and has_binding(value):
                 bound.add(name)
                 self.problems.add(
                     (*key, name),
@@ -200,217 +142,100 @@ class TreeBuilder:
                 )
         return {k: v for k, v in raw.items() if k not in bound} if bound else raw
 
-    # components -----------------------------------------------------------------------------
+    # sweeps -----------------------------------------------------------------------------------
 
-    def _take_component(self, node: Node, job: ComponentJob) -> bool:
-        where = (*node.key, "component")
-        found: Component | JobTemplate | None = None
-        definition: Any = job.component
-        if isinstance(definition, str):
-            found = self._find(definition, where)
-            if found is None:
-                return False
-            if isinstance(found, Component):
-                node.component = found
-                node.ports = found.inputs
-                node.outputs = found.outputs
-                return True
-            definition = found.definition
-        if not isinstance(definition, Mapping):
+    def _sweep(self, node: Node, job: SweepJob, raw: Mapping[str, Any], depth: int) -> Node | None:
+        node.type = "sweep"
+        if self.is_in_trial:
             self.problems.add(
-                where, f"This must be a component's name or definition; got {describe(definition)}."
-            )
-            return False
-        kind = definition.get("type") or ("pipeline" if "jobs" in definition else "command")
-        model = COMPONENT_TYPES.get(kind) if isinstance(kind, str) else None
-        if model is None:
-            self.problems.add(
-                (*where, "type"),
-                f"Components of type {describe(kind)} are not supported by this version; "
-                f"there are {', '.join(COMPONENT_TYPES)}.",
-            )
-            return False
-        component = self.problems.validate(model, definition, where, partial=True)
-        if component is None:
-            return False
-        node.definition = component
-        node.definition_key = where
-        node.type = "pipeline" if isinstance(component, PipelineComponent) else "command"
-        node.ports = {
-            name: self._port(raw, (*where, "inputs", name))
-            for name, raw in (component.inputs or {}).items()
-        }
-        if node.is_leaf:
-            node.outputs = self._outputs(component.outputs, (*where, "outputs"))
-        return True
-
-    def _find(self, reference: str, where: KeyPath) -> Component | JobTemplate | None:
-        if is_component_file(reference):
-            self.problems.add(
-                where,
-                f"'{shorten(reference)}' is a file on your machine, which the server cannot read. "
-                "`mlq job create` puts such files into the job before it submits it; over HTTP, "
-                "write the component's definition here.",
+                node.key,
+                "A sweep cannot stand inside the trial of a sweep; put its parameters into the "
+                "outer `search_space`.",
             )
             return None
-        found = self.components(reference)
-        if found is None:
-            name, version = parse_component(reference)
-            if name in BUILTIN and version is not None:
-                self.problems.add(
-                    where,
-                    f"The component '{name}' has no version '{shorten(version)}'.",
-                    suggestion=name,
-                )
-            else:
-                bare = f"mlq:{reference}"
-                self.problems.add(
-                    where,
-                    f"There is no component '{shorten(reference)}'.",
-                    word=name,
-                    known=BUILTIN,
-                    suggestion=bare if bare in BUILTIN else None,
-                )
-        return found
+        self._check_job(node)
+        node.search = read_search(self.problems, job, raw, node.key)
+        self._count(node.search.runners + 1)
+        node.trial = self._trial(node, job, depth) if job.trial is not None else None
+        if node.trial is None:
+            return None
+        node.component = node.trial.component
+        node.ports = node.trial.ports
+        node.outputs = {**node.trial.outputs, **SWEEP_OUTPUTS}
+        return node
 
-    def _port(self, raw: Any, where: KeyPath) -> Port:
-        """An input port of an inline component; a plain value is its default."""
-        if not isinstance(raw, dict):
-            return Port(literal_type(raw), optional=True, default=raw)
-        spec = self.problems.validate(TypedInput, raw, where)
-        if spec is None:
-            return Port("object", optional=True)
-        if spec.type is None:
-            self.problems.add(where, "The key 'type' is required here.")
-            return Port("object", optional=True)
-        port = port_of(spec)
-        if port.default is not None and port.type not in ARTIFACT_TYPES:
-            try:
-                return replace(port, default=cast_literal(port.default, port))
-            except BadValueError as error:
-                self.problems.add(
-                    (*where, "default"), f"The default {error}.", suggestion=error.suggestion
-                )
-                return replace(port, default=None)
-        return port
-
-    def _outputs(self, raw: Mapping[str, Any] | None, where: KeyPath) -> dict[str, Port]:
-        """Output ports that a command or inline component declares; a folder unless it says so."""
-        ports: dict[str, Port] = {}
-        for name, value in (raw or {}).items():
-            ports[name] = Port("uri_folder")
-            if isinstance(value, dict):
-                spec = self.problems.validate(TypedOutput, value, (*where, name))
-                if spec is not None and spec.type is not None:
-                    ports[name] = Port(spec.type, description=spec.description or "")
-                    if spec.type not in ARTIFACT_TYPES:
-                        self.problems.add(
-                            (*where, name, "type"),
-                            f"A command writes files, not a {spec.type}; declare uri_file.",
-                        )
-            elif value is not None and not has_binding(value):
-                self.problems.add(
-                    (*where, name), f"An output is a mapping or nothing; got {describe(value)}."
-                )
-        return ports
-
-    # what holds for every job -----------------------------------------------------------------
-
-    def _check_job(self, node: Node) -> None:
-        job = node.job
-        key = node.key
-        for name in ("identity", "services", "queue_settings", "properties"):
-            if getattr(job, name) is not None:
-                self.warnings[f"{name} is accepted and ignored."] = None
-        for source, where in ((job, key), (node.definition, node.definition_key)):
-            if source is None or (source is job and where is not key):
-                continue
-            if getattr(source, "distribution", None) is not None:
-                self._refuse_key(where, "distribution")
-            if getattr(source, "code", None) is not None:
-                self._refuse_key(where, "code")
-            resources = getattr(source, "resources", None)
-            if resources is not None:
-                if resources.get("instance_count") not in (None, 1):
-                    self.problems.add(
-                        (*where, "resources", "instance_count"),
-                        "A step runs on one machine in this version; leave instance_count at 1.",
-                    )
-                self.warnings["resources is accepted and ignored."] = None
-            if getattr(source, "environment", None) is not None:
-                self.warnings[
-                    "environment is kept with the job, but this version runs commands in the "
-                    "worker's own Python environment."
-                ] = None
-            variables = getattr(source, "environment_variables", None) or {}
-            for name, value in variables.items():
-                if has_binding(value):
-                    self.problems.add(
-                        (*where, "environment_variables", name),
-                        "A binding cannot stand here; pass the value in the command.",
-                    )
-                if "=" in name or not name:
-                    self.problems.add(
-                        (*where, "environment_variables"),
-                        f"'{shorten(name)}' cannot name an environment variable.",
-                    )
-        if node.settings is not None and node.settings.default_datastore is not None:
-            self.warnings["settings.default_datastore is accepted and ignored."] = None
-        if node.parent is not None:
-            if job.priority is not None:
-                self.problems.add(
-                    (*key, "priority"), "The priority belongs to the whole job; set it at its root."
-                )
-            if job.experiment_name is not None:
-                self.warnings["experiment_name of a step is ignored; the root's holds."] = None
-            if node.settings is not None and node.settings.force_rerun is not None:
-                self.warnings["settings.force_rerun of a step is ignored; the root's holds."] = None
-        limit = job.limits.timeout if job.limits is not None else None
-        if limit is not None and job.timeout is not None and limit != job.timeout:
+    def _trial(self, sweep: Node, job: SweepJob, depth: int) -> Node | None:
+        """What the sweep tries, as a step of that kind would be."""
+        key = (*sweep.key, "trial")
+        written = job.trial
+        if isinstance(written, Mapping) and not self._is_component(written, key):
+            return None
+        step = ComponentJob(
+            component=written,
+            environment=job.environment,
+            environment_variables=job.environment_variables,
+            is_deterministic=job.is_deterministic,
+            retries=job.retries,
+        )
+        trial = Node(key, "", "", None, step, "command", key)
+        if not self._take_component(trial, written, key):
+            return None
+        definition = trial.definition
+        if definition is None:
+            return trial
+        self._check_execution(definition, key)
+        if definition.inputs is None:
+            trial.ports = None
+        if isinstance(definition, PipelineComponent):
+            self._take_trial_pipeline(trial, definition, job, depth)
+        elif isinstance(definition, CommandComponent):
+            self._take_trial_command(trial, definition, sweep)
+        for name in trial.outputs.keys() & SWEEP_OUTPUTS.keys():
             self.problems.add(
-                (*key, "timeout"), "timeout and limits.timeout say different things; keep one."
+                (*key, "outputs", name), f"Every sweep has an output '{name}' of its own."
             )
-        if not node.is_leaf and job.retries is not None:
+        return trial
+
+    def _is_component(self, written: Mapping[str, Any], key: KeyPath) -> bool:
+        if written.get("type") == "sweep" or "trial" in written:
+            self.problems.add(key, "The trial of a sweep cannot itself be a sweep.")
+            return False
+        if "component" in written and not {"command", "jobs"} & written.keys():
             self.problems.add(
-                (*key, "retries"), "A pipeline is not retried as a whole; set retries on its steps."
+                (*key, "component"),
+                "Write the component itself here, such as `trial: mlq:train`; what it is given "
+                "stands under `inputs` and `search_space` of the sweep.",
             )
-        effectful = node.component is not None and not node.component.is_deterministic
-        if effectful and job.is_deterministic:
-            assert node.component is not None
+            return False
+        return True
+
+    def _take_trial_pipeline(
+        self, trial: Node, definition: PipelineComponent, job: SweepJob, depth: int
+    ) -> None:
+        if job.retries is not None:
+            self.problems.add(
+                (*trial.key[:-1], "retries"),
+                "A pipeline is not retried as a whole; set retries on its steps.",
+            )
+        self.is_in_trial = True
+        self._add_children(trial, definition.jobs, depth)
+        self.is_in_trial = False
+
+    def _take_trial_command(self, trial: Node, definition: CommandComponent, sweep: Node) -> None:
+        """The command of a trial; as in Azure, the sweep may declare its inputs and outputs."""
+        assert sweep.search is not None
+        if definition.outputs is None:
+            given = sweep.job.outputs or {}
+            declared = {name: raw for name, raw in given.items() if name not in SWEEP_OUTPUTS}
+            trial.outputs = self._outputs(declared, (*sweep.key, "outputs"))
+        names = sweep.search.draws
+        inputs = {**(sweep.job.inputs or {}), **names}
+        self._check_command(trial, definition, inputs, search_space=names)
+        used = {found.binding.name for found in find_bindings(definition.command) if found.binding}
+        for name in sorted(names.keys() - used):
             self.warnings[
-                f"is_deterministic is ignored on {node.component.name}: it must run every time."
+                f"The command of the trial does not use '{shorten(name)}' of the search space."
             ] = None
-
-    def _refuse_key(self, where: KeyPath, name: str) -> None:
-        self.problems.add((*where, name), f"'{name}': {REFUSED_KEYS[name]}")
-
-    def _check_command(self, node: Node, definition: Any) -> None:
-        """Declare what the command can name, and check that it names nothing else."""
-        if isinstance(definition, CommandJob):
-            node.outputs = self._outputs(definition.outputs, (*node.key, "outputs"))
-        where = (*node.definition_key, "command")
-        known = {
-            "inputs": node.ports if node.ports is not None else (definition.inputs or {}),
-            "outputs": node.outputs,
-        }
-        if not is_balanced(definition.command):
-            self.problems.add(where, "A '${{' or '$[[' in this command is not closed.")
-        for found in find_bindings(definition.command):
-            binding = found.binding
-            if binding is None or binding.kind not in known:
-                self.problems.add(
-                    where,
-                    f"'${{{{{shorten(found.expression)}}}}}' cannot stand in a command; a command "
-                    "knows ${{inputs.NAME}} and ${{outputs.NAME}}.",
-                )
-            elif binding.name not in known[binding.kind]:
-                self.problems.add(
-                    where,
-                    f"The command names {binding.kind}.{shorten(binding.name)}, "
-                    f"but there is no such {binding.kind[:-1]}.",
-                    word=binding.name,
-                    known=known[binding.kind],
-                )
 
     # pipelines --------------------------------------------------------------------------------
 
@@ -436,24 +261,3 @@ class TreeBuilder:
                 node.broken.add(name)
             else:
                 node.children[name] = child
-
-
-def port_of(spec: TypedInput, *, type: str = "object") -> Port:
-    """The port that a typed input declares; type: where it says none."""
-    return Port(
-        spec.type or type,
-        optional=bool(spec.optional) or spec.default is not None,
-        default=spec.default,
-        enum=tuple(spec.enum) if spec.enum is not None else None,
-        minimum=spec.min,
-        maximum=spec.max,
-        description=spec.description or "",
-    )
-
-
-def is_typed(raw: Any) -> bool:
-    """Whether an input's mapping describes a typed input rather than being a value itself."""
-    if not isinstance(raw, dict):
-        return False
-    kind = raw.get("type")
-    return (isinstance(kind, str) and kind in PORT_TYPES) or isinstance(raw.get("path"), str)

@@ -6,6 +6,7 @@ followed in a loop, never by recursion, so its length does not matter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mlq.spec.bindings import Binding, find_bindings, has_binding, parse_binding
@@ -13,11 +14,13 @@ from mlq.spec.builtin import ARTIFACT_TYPES, Port
 from mlq.spec.flows import ABSENT, BROKEN, Flow, fit
 from mlq.spec.graph import CycleError, sort_topologically
 from mlq.spec.model import CommandComponent, CommandJob, TypedInput
+from mlq.spec.nodes import Node, Search
+from mlq.spec.objectives import check_objective
 from mlq.spec.outputs import OutputWiring, Wires
 from mlq.spec.paths import KeyPath
 from mlq.spec.problems import Problems
 from mlq.spec.references import shorten
-from mlq.spec.tree import Node, is_typed, port_of
+from mlq.spec.steps import is_typed, port_of
 from mlq.spec.values import literal_type
 
 #: A component's further inputs: values, or (`mlq:pass`) anything.
@@ -52,16 +55,69 @@ class Wiring(OutputWiring):
             wires.inputs[name] = fit(self.problems, name, flow, port, (*where, name))
             if sibling is not None:
                 wires.upstreams[sibling] = None
+        params = self._bind_search(node, node.search) if node.search is not None else {}
         for name, port in (node.ports or {}).items():
+            param = params.get(name)
+            if param is not None and not (param.is_partial and port.default is not None):
+                continue
             given = wires.inputs.get(name)
             if given is None or given.kind == "absent":
                 wires.inputs[name] = self._default(node, name, port, given is not None)
         if isinstance(node.definition, (CommandJob, CommandComponent)):
-            self._check_given(node, node.definition, wires)
+            self._check_given(node, node.definition, wires.inputs)
+        if node.trial is not None:
+            self._bind_trial(node, node.trial, wires.inputs, params)
+        self._bind_children(node)
+
+    def _bind_children(self, node: Node) -> None:
         for child in node.children.values():
             self._bind_inputs(child)
         if node.children:
-            self._sort_children(node, wires)
+            self._sort_children(node, self.wires[node])
+
+    def _bind_search(self, node: Node, search: Search) -> dict[str, Flow]:
+        """What a sweep's search space gives to the ports of its trial."""
+        params: dict[str, Flow] = {}
+        for name, draws in search.draws.items():
+            key = draws[0].key
+            if name in (node.job.inputs or {}):
+                self.problems.add(
+                    key,
+                    f"'{shorten(name)}' is under `inputs` as well; a parameter that is swept has "
+                    "no fixed value.",
+                )
+            port = self._port_for(node, name, key)
+            if isinstance(port, Flow):
+                params[name] = BROKEN
+                continue
+            types = {draw.type for draw in draws}
+            flow = Flow(
+                "param",
+                name,
+                type=types.pop() if len(types) == 1 else "object",
+                draws=draws,
+                is_partial=name not in search.always,
+            )
+            params[name] = fit(self.problems, name, flow, port, key)
+        return params
+
+    def _bind_trial(
+        self, sweep: Node, trial: Node, inputs: Mapping[str, Flow], params: Mapping[str, Flow]
+    ) -> None:
+        """Give a trial what its sweep is given and what it varies."""
+        given = {**inputs, **params}
+        if trial.is_leaf:
+            if isinstance(trial.definition, CommandComponent):
+                self._check_given(trial, trial.definition, given)
+        else:
+            self.wires[trial].inputs = {
+                name: flow
+                if flow.kind not in ("asset", "output")
+                else Flow("input", name, type=flow.type)
+                for name, flow in given.items()
+            }
+            self._bind_children(trial)
+        check_objective(self.problems, sweep, inputs)
 
     def _port_for(self, node: Node, name: str, key: KeyPath) -> Port | Flow | None:
         """The port of an input; None when anything goes; BROKEN when there is no such input."""
@@ -252,19 +308,28 @@ class Wiring(OutputWiring):
         return Flow("output", None, producer, output, producer.outputs[output].type), step
 
     def _check_given(
-        self, node: Node, definition: CommandJob | CommandComponent, wires: Wires
+        self,
+        node: Node,
+        definition: CommandJob | CommandComponent,
+        inputs: Mapping[str, Flow],
     ) -> None:
         """A command must have a value for what it names outside `$[[ … ]]`."""
         for found in find_bindings(definition.command):
             binding = found.binding
-            if binding is None or binding.kind != "inputs" or found.optional:
+            if binding is None or found.optional:
                 continue
-            flow = wires.inputs.get(binding.name)
+            if binding.kind not in ("inputs", "search_space"):
+                continue
+            flow = inputs.get(binding.name)
             port = (node.ports or {}).get(binding.name)
-            if flow is not None and flow.kind == "absent" and (port is None or port.optional):
+            is_missing = flow is not None and flow.kind == "absent"
+            if flow is not None and flow.kind == "param":
+                is_missing = flow.is_partial and flow.default is None
+            if is_missing and (port is None or port.optional):
+                who = "is not given" if flow is ABSENT else "some trials are not given"
                 self.problems.add(
                     (*node.definition_key, "command"),
-                    f"The command names inputs.{shorten(binding.name)}, which is not given; "
+                    f"The command names {binding.kind}.{shorten(binding.name)}, which {who}; "
                     "give it a value, or write $[[ … ]] around the words that need it.",
                 )
 

@@ -135,6 +135,7 @@ def test_defaults_literals_assets_and_outputs() -> None:
         "estimator": Source("literal", "e", type="string"),
         "learning_rate": Source("literal", 0.5, type="object"),
         "cv": Source("literal", {"kind": "group"}, type="object"),
+        "report_per": Source("literal", "fold", type="string"),
         "seed": Source("literal", 0, type="integer"),
     }
     assert job_at(plan, "prep").inputs["data"] == Source("asset", "mlq:churn:1", type="uri_file")

@@ -1,0 +1,324 @@
+"""From bound nodes to planned jobs: numbered, upstreams before downstreams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from mlq.spec.bindings import bind_search_space
+from mlq.spec.builtin import Component, Port
+from mlq.spec.embedded import embed
+from mlq.spec.flows import Flow
+from mlq.spec.graph import find_chains
+from mlq.spec.model import (
+    CommandComponent,
+    CommandJob,
+    ComponentJob,
+    PipelineComponent,
+    Retries,
+    SweepJob,
+)
+from mlq.spec.nodes import Node
+from mlq.spec.objectives import find_reporters
+from mlq.spec.plan import Plan, PlannedJob, Source
+from mlq.spec.wiring import Wiring
+
+DEFAULT_EXPERIMENT = "Default"
+_NO_RETRIES = Retries()
+
+
+def lay_out(
+    root: Node, wiring: Wiring, tags: Mapping[Node, str], *, warnings: tuple[str, ...]
+) -> Plan:
+    """The plan of a bound tree. tags: the compute of each leaf."""
+    return _Layout(root, wiring, tags).plan(warnings)
+
+
+class _Layout:
+    """Numbers the nodes, upstreams before downstreams, and writes them out as planned jobs."""
+
+    def __init__(self, root: Node, wiring: Wiring, tags: Mapping[Node, str]) -> None:
+        self.root = root
+        self.wiring = wiring
+        self.wires = wiring.wires
+        self.follow = wiring.follow
+        self.tags = tags
+        self.nodes: list[Node] = []
+        self.size = 0
+        self.index: dict[Node, int] = {}
+        self.ordinal: dict[Node, int] = {root: 0}
+        self.downstreams: dict[Node, int] = {root: 0}
+        self.links: dict[Node, tuple[Node, int]] = {}
+        self.assets: dict[str, None] = {}
+
+    def plan(self, warnings: tuple[str, ...]) -> Plan:
+        jobs = self.jobs()
+        job = self.root.job
+        settings = self.root.settings
+        outputs = {name: self.follow(self.root, name) for name in self.root.outputs}
+        return Plan(
+            jobs=jobs,
+            type=self.root.type,
+            display_name=jobs[0].display_name,
+            experiment=job.experiment_name or DEFAULT_EXPERIMENT,
+            description=job.description or "",
+            tags=dict(job.tags or {}),
+            priority=job.priority or 0,
+            force_rerun=bool(settings is not None and settings.force_rerun),
+            outputs={
+                name: (self._writer(leaf[0]), leaf[1]) for name, leaf in outputs.items() if leaf
+            },
+            assets=tuple(self.assets),
+            warnings=warnings,
+        )
+
+    def jobs(self) -> tuple[PlannedJob, ...]:
+        """Every job below the root, and the root."""
+        self._number(self.root)
+        return tuple(job for node in self.nodes for job in self._jobs(node))
+
+    def _number(self, node: Node) -> None:
+        self.index[node] = self.size
+        self.size += 1 + (node.search.runners + 1 if node.search is not None else 0)
+        self.nodes.append(node)
+        order = self.wires[node].order
+        place = {child: position for position, child in enumerate(order)}
+        upstreams = [[place[above] for above in self.wires[child].upstreams] for child in order]
+        self.ordinal.update(place)
+        for child in order:
+            self.downstreams[child] = 0
+        for child in order:
+            for above in self.wires[child].upstreams:
+                self.downstreams[above] += 1
+        is_leaf = [child.is_leaf and child.search is None for child in order]
+        for run in find_chains(range(len(order)), upstreams, is_leaf=is_leaf):
+            if len(run) > 1:
+                for position, place_ in enumerate(run):
+                    self.links[order[place_]] = (order[run[0]], position)
+        for child in order:
+            self._number(child)
+
+    def _writer(self, leaf: Node) -> int:
+        """The leaf job that writes the outputs of a step: of a sweep its last one, `best`."""
+        return self.index[leaf] + (leaf.search.runners + 1 if leaf.search is not None else 0)
+
+    def _jobs(self, node: Node) -> Iterator[PlannedJob]:
+        job = self._job(node)
+        yield job
+        if node.search is not None:
+            yield from self._sweep_leaves(node, job)
+
+    def _job(self, node: Node) -> PlannedJob:
+        job = node.job
+        wires = self.wires[node]
+        head, position = self.links.get(node, (None, 0))
+        retries = job.retries or _NO_RETRIES
+        timeout = job.timeout
+        if timeout is None and job.limits is not None:
+            timeout = job.limits.timeout
+        name = node.name if node.parent is not None else job.name or ""
+        deterministic = node.search is None and _is_deterministic(node)
+        inputs = {
+            key: self._source(flow) for key, flow in wires.inputs.items() if flow.kind != "absent"
+        }
+        return PlannedJob(
+            index=self.index[node],
+            parent=self.index[node.parent] if node.parent is not None else None,
+            ordinal=self.ordinal[node],
+            path=node.path,
+            name=name,
+            display_name=job.display_name or _definition_name(node) or name or node.type,
+            type=node.type,
+            component=node.component.name if node.component and not node.search else None,
+            compute=self.tags.get(node) if not node.search else None,
+            spec=self._spec(node, timeout, retries, deterministic),
+            inputs=inputs,
+            upstreams=tuple(sorted(self.index[above] for above in wires.upstreams)),
+            downstreams=self.downstreams[node],
+            chain=self.index[head] if head is not None else None,
+            chain_position=position,
+            max_retries=retries.max_retries if not node.search else 0,
+            # the runners of a sweep watch its time, so that the best trial so far is kept
+            timeout_s=timeout if not node.search else None,
+            is_deterministic=deterministic,
+            description=job.description or "",
+            tags=dict(job.tags or {}),
+        )
+
+    def _source(self, flow: Flow) -> Source:
+        if flow.kind == "asset":
+            self.assets[flow.value] = None
+        job = self._writer(flow.producer) if flow.producer is not None else None
+        default = flow.default if flow.is_partial else None
+        return Source(flow.kind, flow.value, job, flow.output or None, flow.type, default)
+
+    def _spec(
+        self, node: Node, timeout: float | None, retries: Retries, deterministic: bool
+    ) -> dict[str, Any]:
+        if node.search is not None:
+            return self._sweep_spec(node)
+        if not node.is_leaf:
+            settings = node.settings
+            prefix = len(node.path) + 1 if node.path else 0
+            leaves = {name: self.follow(node, name) for name in node.outputs}
+            return {
+                "outputs": {
+                    name: [_writer_path(leaf[0])[prefix:], leaf[1]]
+                    for name, leaf in leaves.items()
+                    if leaf
+                },
+                "continue_on_step_failure": bool(
+                    settings is not None and settings.continue_on_step_failure
+                ),
+                "timeout_s": timeout,
+            }
+        spec = _leaf_spec(node.outputs, retries, timeout=timeout, deterministic=deterministic)
+        job = node.job
+        own = job if isinstance(job, (CommandJob, ComponentJob)) else None
+        variables = dict(own.environment_variables or {}) if own is not None else {}
+        environment = own.environment if own is not None else None
+        if node.component is not None:
+            spec["component"] = node.component.name
+            spec["component_version"] = node.component.version
+        if isinstance(node.definition, (CommandJob, CommandComponent)):
+            spec["command"] = bind_search_space(node.definition.command)
+            variables = {**(node.definition.environment_variables or {}), **variables}
+            environment = environment if environment is not None else node.definition.environment
+        spec["environment_variables"] = variables
+        if environment is not None:
+            spec["environment"] = environment
+        return spec
+
+    # sweeps -----------------------------------------------------------------------------------
+
+    def _sweep_spec(self, node: Node) -> dict[str, Any]:
+        """The compiled sweep, and who writes its outputs."""
+        assert node.search is not None
+        assert node.trial is not None
+        return {
+            **node.search.content,
+            "trial": self._trial(node, node.trial),
+            "outputs": {name: ["best", name] for name in node.outputs},
+        }
+
+    def _trial(self, sweep: Node, trial: Node) -> dict[str, Any]:
+        job = sweep.job
+        assert isinstance(job, SweepJob)
+        assert job.objective is not None
+        if trial.is_leaf:
+            timeout = job.limits.trial_timeout if job.limits is not None else None
+            retries = job.retries or _NO_RETRIES
+            return self._spec(trial, timeout, retries, _is_deterministic(trial))
+        layout = _Layout(trial, self.wiring, self.tags)
+        jobs = layout.jobs()
+        reporters, metric = find_reporters(trial, job.objective.primary_metric)
+        outputs = {name: layout.follow(trial, name) for name in trial.outputs}
+        plan = embed(
+            jobs,
+            outputs={
+                name: (layout.index[leaf[0]], leaf[1]) for name, leaf in outputs.items() if leaf
+            },
+            metric=metric,
+            reporters=[layout.index[leaf] for leaf in reporters],
+        )
+        return {"type": "pipeline", "plan": plan}
+
+    def _sweep_leaves(self, node: Node, sweep: PlannedJob) -> Iterator[PlannedJob]:
+        """The runners, and the leaf that makes the sweep's outputs of the best trial."""
+        assert node.search is not None
+        count = node.search.runners
+        content = {name: sweep.spec[name] for name in (*node.search.content, "trial")}
+        inputs = {**sweep.inputs, **self._hidden_inputs(sweep.spec["trial"])}
+        for place in range(count + 1):
+            is_best = place == count
+            role = "best" if is_best else "runner"
+            name = role if is_best else f"runner-{place + 1}"
+            retries = node.job.retries if is_best else None
+            outputs = node.outputs if is_best else {}
+            spec = {
+                **_leaf_spec(outputs, retries or _NO_RETRIES, timeout=None, deterministic=False),
+                "type": f"sweep-{role}",
+                "sweep": content,
+                "component_version": node.component.version if node.component else None,
+                "environment_variables": {},
+            }
+            yield replace(
+                sweep,
+                index=sweep.index + 1 + place,
+                parent=sweep.index,
+                ordinal=place,
+                path=_below(node, name),
+                name=name,
+                display_name=name,
+                type="command",
+                role=role,
+                compute=self.tags.get(node),
+                spec=spec,
+                inputs=inputs if is_best else {**_trial_defaults(node, inputs), **inputs},
+                upstreams=tuple(range(sweep.index + 1, sweep.index + 1 + count)) if is_best else (),
+                downstreams=0 if is_best else 1,
+                chain=None,
+                chain_position=0,
+                max_retries=(retries or _NO_RETRIES).max_retries,
+                description="",
+                tags={},
+            )
+
+    def _hidden_inputs(self, trial: Mapping[str, Any]) -> dict[str, Source]:
+        """Assets that the steps of a trial name: resolved once, for all trials."""
+        plan = trial.get("plan")
+        hidden = {name: Source(**source) for name, source in plan["assets"].items()} if plan else {}
+        for source in hidden.values():
+            self.assets[source.value] = None
+        return hidden
+
+
+def _trial_defaults(sweep: Node, inputs: Mapping[str, Source]) -> dict[str, Source]:
+    """mlq:train measures the primary metric alone in a trial, unless it is told what to measure."""
+    job = sweep.job
+    assert isinstance(job, SweepJob)
+    assert job.objective is not None
+    if sweep.component is None or sweep.component.name != "mlq:train" or "scoring" in inputs:
+        return {}
+    return {"scoring": Source("literal", [job.objective.primary_metric], type="object")}
+
+
+def _leaf_spec(
+    outputs: Mapping[str, Port], retries: Retries, *, timeout: float | None, deterministic: bool
+) -> dict[str, Any]:
+    return {
+        "timeout_s": timeout,
+        "retries": {
+            "max_retries": retries.max_retries,
+            "delay_s": retries.delay,
+            "backoff": retries.backoff,
+            "max_delay_s": retries.max_delay,
+        },
+        "outputs": {name: {"type": port.type} for name, port in outputs.items()},
+        "is_deterministic": deterministic,
+    }
+
+
+def _writer_path(leaf: Node) -> str:
+    return leaf.path if leaf.search is None else _below(leaf, "best")
+
+
+def _below(sweep: Node, name: str) -> str:
+    return f"{sweep.path}.{name}" if sweep.path else name
+
+
+def _is_deterministic(node: Node) -> bool:
+    """Whether a leaf's outputs may be reused: commands only when they say so, effects never."""
+    explicit = node.job.is_deterministic
+    if isinstance(node.component, Component):
+        return node.component.is_deterministic and explicit is not False
+    if explicit is None and isinstance(node.definition, (CommandComponent, PipelineComponent)):
+        explicit = node.definition.is_deterministic
+    return explicit is True
+
+
+def _definition_name(node: Node) -> str | None:
+    if isinstance(node.definition, (CommandComponent, PipelineComponent)):
+        return node.definition.display_name
+    return None

@@ -1,0 +1,86 @@
+"""The nodes of a job tree, while it is checked: steps, the root, and what sweeps try."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlq.spec.builtin import Component, Port
+from mlq.spec.model import (
+    CommandComponent,
+    CommandJob,
+    Job,
+    PipelineComponent,
+    PipelineJob,
+    Settings,
+)
+from mlq.spec.paths import KeyPath
+
+Definition = CommandJob | CommandComponent | PipelineJob | PipelineComponent
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One way a trial may get a parameter.
+
+    key: where it stands in the document. type: the port type of the values. values: those of a
+    choice; of a range its ends; empty where there are none to name.
+    """
+
+    key: KeyPath
+    type: str
+    values: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a sweep does, as far as it can be told from its own keys.
+
+    draws: for every parameter that a trial may get, how. always: those that every trial gets.
+    content: `sampling`, `search_space`, `objective`, `early_termination` and `limits` of the
+    compiled sweep. runners: how many leaves run trials beside each other.
+    """
+
+    draws: Mapping[str, tuple[Draw, ...]]
+    always: frozenset[str]
+    content: Mapping[str, Any]
+    runners: int
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A step, the root, or what a sweep tries.
+
+    key: where it stands in the document; definition_key: where its command or jobs stand, which is
+    elsewhere for inline components. ports: None when the step declares its inputs as it goes.
+    broken: names of children that could not be read; whatever leads to them is not reported again.
+    search, trial: of a sweep. A trial is a root of its own: nothing outside binds to what is in it.
+    """
+
+    key: KeyPath
+    name: str
+    path: str
+    parent: Node | None
+    job: Job
+    type: str
+    definition_key: KeyPath
+    component: Component | None = None
+    definition: Definition | None = None
+    ports: Mapping[str, Port] | None = None
+    outputs: Mapping[str, Port] = field(default_factory=dict)
+    children: dict[str, Node] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    search: Search | None = None
+    trial: Node | None = None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether its outputs are its own: no pipeline. To other steps, a sweep is a leaf."""
+        return self.type != "pipeline"
+
+    @property
+    def settings(self) -> Settings | None:
+        if isinstance(self.definition, (PipelineJob, PipelineComponent)):
+            return self.definition.settings
+        return None

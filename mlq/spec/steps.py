@@ -1,0 +1,307 @@
+"""One step by itself: the component behind it, its ports, and what it may and may not say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mlq.spec.bindings import find_bindings, has_binding, is_balanced
+from mlq.spec.builtin import ARTIFACT_TYPES, BUILTIN, Component, Port
+from mlq.spec.model import (
+    COMPONENT_TYPES,
+    PORT_TYPES,
+    REFUSED_KEYS,
+    CommandComponent,
+    CommandJob,
+    Job,
+    PipelineComponent,
+    TypedInput,
+    TypedOutput,
+)
+from mlq.spec.nodes import Definition, Node
+from mlq.spec.paths import KeyPath
+from mlq.spec.problems import Problems
+from mlq.spec.references import is_component_file, parse_component, shorten
+from mlq.spec.values import BadValueError, cast_literal, describe, literal_type
+
+
+@dataclass(frozen=True, slots=True)
+class JobTemplate:
+    """A registered component as its own definition: a mapping of the component schema."""
+
+    name: str
+    version: str
+    definition: Mapping[str, Any]
+
+
+_NOUNS = {"inputs": "input", "outputs": "output", "search_space": "parameter"}
+
+FindComponent = Callable[[str], Component | JobTemplate | None]
+
+
+def find_builtin(reference: str) -> Component | None:
+    """The built-in component that `mlq:train`, `azureml:train@latest` or `mlq:train:1` names."""
+    name, version = parse_component(reference)
+    component = BUILTIN.get(name)
+    if component is None or version not in (None, component.version):
+        return None
+    return component
+
+
+class StepReader:
+    """Reads steps one by one; the first half of `mlq.spec.tree.TreeBuilder`.
+
+    Problems go to `problems`, ignored keys to `warnings`.
+    """
+
+    def __init__(self, problems: Problems, *, components: FindComponent) -> None:
+        self.problems = problems
+        self.components = components
+        self.warnings: dict[str, None] = {}
+
+    # components -----------------------------------------------------------------------------
+
+    def _take_component(self, node: Node, definition: Any, where: KeyPath) -> bool:
+        found: Component | JobTemplate | None = None
+        if isinstance(definition, str):
+            found = self._find(definition, where)
+            if found is None:
+                return False
+            if isinstance(found, Component):
+                node.component = found
+                node.ports = found.inputs
+                node.outputs = found.outputs
+                return True
+            definition = found.definition
+        if not isinstance(definition, Mapping):
+            self.problems.add(
+                where, f"This must be a component's name or definition; got {describe(definition)}."
+            )
+            return False
+        kind = definition.get("type") or ("pipeline" if "jobs" in definition else "command")
+        model = COMPONENT_TYPES.get(kind) if isinstance(kind, str) else None
+        if model is None:
+            self.problems.add(
+                (*where, "type"),
+                f"Components of type {describe(kind)} are not supported by this version; "
+                f"there are {', '.join(COMPONENT_TYPES)}.",
+            )
+            return False
+        component = self.problems.validate(model, definition, where, partial=True)
+        if component is None:
+            return False
+        node.definition = component
+        node.definition_key = where
+        node.type = "pipeline" if isinstance(component, PipelineComponent) else "command"
+        node.ports = {
+            name: self._port(raw, (*where, "inputs", name))
+            for name, raw in (component.inputs or {}).items()
+        }
+        if node.is_leaf:
+            node.outputs = self._outputs(component.outputs, (*where, "outputs"))
+        return True
+
+    def _find(self, reference: str, where: KeyPath) -> Component | JobTemplate | None:
+        if is_component_file(reference):
+            self.problems.add(
+                where,
+                f"'{shorten(reference)}' is a file on your machine, which the server cannot read. "
+                "`mlq job create` puts such files into the job before it submits it; over HTTP, "
+                "write the component's definition here.",
+            )
+            return None
+        found = self.components(reference)
+        if found is None:
+            name, version = parse_component(reference)
+            if name in BUILTIN and version is not None:
+                self.problems.add(
+                    where,
+                    f"The component '{name}' has no version '{shorten(version)}'.",
+                    suggestion=name,
+                )
+            else:
+                bare = f"mlq:{reference}"
+                self.problems.add(
+                    where,
+                    f"There is no component '{shorten(reference)}'.",
+                    word=name,
+                    known=BUILTIN,
+                    suggestion=bare if bare in BUILTIN else None,
+                )
+        return found
+
+    def _port(self, raw: Any, where: KeyPath) -> Port:
+        """An input port of an inline component; a plain value is its default."""
+        if not isinstance(raw, dict):
+            return Port(literal_type(raw), optional=True, default=raw)
+        spec = self.problems.validate(TypedInput, raw, where)
+        if spec is None:
+            return Port("object", optional=True)
+        if spec.type is None:
+            self.problems.add(where, "The key 'type' is required here.")
+            return Port("object", optional=True)
+        port = port_of(spec)
+        if port.default is not None and port.type not in ARTIFACT_TYPES:
+            try:
+                return replace(port, default=cast_literal(port.default, port))
+            except BadValueError as error:
+                self.problems.add(
+                    (*where, "default"), f"The default {error}.", suggestion=error.suggestion
+                )
+                return replace(port, default=None)
+        return port
+
+    def _outputs(self, raw: Mapping[str, Any] | None, where: KeyPath) -> dict[str, Port]:
+        """Output ports that a command or inline component declares; a folder unless it says so."""
+        ports: dict[str, Port] = {}
+        for name, value in (raw or {}).items():
+            ports[name] = Port("uri_folder")
+            if isinstance(value, dict):
+                spec = self.problems.validate(TypedOutput, value, (*where, name))
+                if spec is not None and spec.type is not None:
+                    ports[name] = Port(spec.type, description=spec.description or "")
+                    if spec.type not in ARTIFACT_TYPES:
+                        self.problems.add(
+                            (*where, name, "type"),
+                            f"A command writes files, not a {spec.type}; declare uri_file.",
+                        )
+            elif value is not None and not has_binding(value):
+                self.problems.add(
+                    (*where, name), f"An output is a mapping or nothing; got {describe(value)}."
+                )
+        return ports
+
+    # what holds for every job -----------------------------------------------------------------
+
+    def _check_job(self, node: Node) -> None:
+        job = node.job
+        key = node.key
+        for name in ("identity", "services", "queue_settings", "properties"):
+            if getattr(job, name) is not None:
+                self.warnings[f"{name} is accepted and ignored."] = None
+        self._check_execution(job, key)
+        if node.definition is not None and node.definition is not job:
+            self._check_execution(node.definition, node.definition_key)
+        if node.settings is not None and node.settings.default_datastore is not None:
+            self.warnings["settings.default_datastore is accepted and ignored."] = None
+        if node.parent is not None:
+            if job.priority is not None:
+                self.problems.add(
+                    (*key, "priority"), "The priority belongs to the whole job; set it at its root."
+                )
+            if job.experiment_name is not None:
+                self.warnings["experiment_name of a step is ignored; the root's holds."] = None
+            if node.settings is not None and node.settings.force_rerun is not None:
+                self.warnings["settings.force_rerun of a step is ignored; the root's holds."] = None
+        limit = job.limits.timeout if job.limits is not None else None
+        if limit is not None and job.timeout is not None and limit != job.timeout:
+            self.problems.add(
+                (*key, "timeout"), "timeout and limits.timeout say different things; keep one."
+            )
+        if not node.is_leaf and job.retries is not None:
+            self.problems.add(
+                (*key, "retries"), "A pipeline is not retried as a whole; set retries on its steps."
+            )
+        effectful = node.component is not None and not node.component.is_deterministic
+        if effectful and job.is_deterministic:
+            assert node.component is not None
+            self.warnings[
+                f"is_deterministic is ignored on {node.component.name}: it must run every time."
+            ] = None
+
+    def _check_execution(self, source: Job | Definition, where: KeyPath) -> None:
+        """How a job, or the component that it runs, is executed."""
+        if getattr(source, "distribution", None) is not None:
+            self._refuse_key(where, "distribution")
+        if getattr(source, "code", None) is not None:
+            self._refuse_key(where, "code")
+        resources = getattr(source, "resources", None)
+        if resources is not None:
+            if resources.get("instance_count") not in (None, 1):
+                self.problems.add(
+                    (*where, "resources", "instance_count"),
+                    "A step runs on one machine in this version; leave instance_count at 1.",
+                )
+            self.warnings["resources is accepted and ignored."] = None
+        if getattr(source, "environment", None) is not None:
+            self.warnings[
+                "environment is kept with the job, but this version runs commands in the "
+                "worker's own Python environment."
+            ] = None
+        variables = getattr(source, "environment_variables", None) or {}
+        for name, value in variables.items():
+            if has_binding(value):
+                self.problems.add(
+                    (*where, "environment_variables", name),
+                    "A binding cannot stand here; pass the value in the command.",
+                )
+            if "=" in name or not name:
+                self.problems.add(
+                    (*where, "environment_variables"),
+                    f"'{shorten(name)}' cannot name an environment variable.",
+                )
+
+    def _refuse_key(self, where: KeyPath, name: str) -> None:
+        self.problems.add((*where, name), f"'{name}': {REFUSED_KEYS[name]}")
+
+    def _check_command(
+        self,
+        node: Node,
+        definition: CommandJob | CommandComponent,
+        inputs: Mapping[str, Any],
+        *,
+        search_space: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Declare what the command can name, and check that it names nothing else.
+
+        inputs: those of a command without ports.
+        """
+        if isinstance(definition, CommandJob):
+            node.outputs = self._outputs(definition.outputs, (*node.key, "outputs"))
+        where = (*node.definition_key, "command")
+        known = {
+            "inputs": node.ports if node.ports is not None else inputs,
+            "outputs": node.outputs,
+        }
+        if search_space is not None:
+            known["search_space"] = search_space
+        if not is_balanced(definition.command):
+            self.problems.add(where, "A '${{' or '$[[' in this command is not closed.")
+        for found in find_bindings(definition.command):
+            binding = found.binding
+            if binding is None or binding.kind not in known:
+                self.problems.add(
+                    where,
+                    f"'${{{{{shorten(found.expression)}}}}}' cannot stand in a command; a command "
+                    "knows ${{inputs.NAME}} and ${{outputs.NAME}}.",
+                )
+            elif binding.name not in known[binding.kind]:
+                self.problems.add(
+                    where,
+                    f"The command names {binding.kind}.{shorten(binding.name)}, "
+                    f"but there is no such {_NOUNS[binding.kind]}.",
+                    word=binding.name,
+                    known=known[binding.kind],
+                )
+
+
+def port_of(spec: TypedInput, *, type: str = "object") -> Port:
+    """The port that a typed input declares; type: where it says none."""
+    return Port(
+        spec.type or type,
+        optional=bool(spec.optional) or spec.default is not None,
+        default=spec.default,
+        enum=tuple(spec.enum) if spec.enum is not None else None,
+        minimum=spec.min,
+        maximum=spec.max,
+        description=spec.description or "",
+    )
+
+
+def is_typed(raw: Any) -> bool:
+    """Whether an input's mapping describes a typed input rather than being a value itself."""
+    if not isinstance(raw, dict):
+        return False
+    kind = raw.get("type")
+    return (isinstance(kind, str) and kind in PORT_TYPES) or isinstance(raw.get("path"), str)
