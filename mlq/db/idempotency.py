@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from mlq.db.tables import idempotency_keys
+from mlq.db.together import Prepared, run_together
 from mlq.db.types import now, now_plus
 from mlq.db.upsert import conflict_insert
+
+#: The earlier use of a key by a principal, at most one row; parameters: `principal`, `key`.
+EARLIER = Prepared(
+    select(idempotency_keys).where(
+        idempotency_keys.c.principal == bindparam("principal"),
+        idempotency_keys.c.key == bindparam("key"),
+    )
+)
 
 
 def find(conn: Connection, *, principal: str, key: str) -> Any | None:
     """The earlier use of `key` by `principal`: a row with body_digest and job_id."""
-    return conn.execute(
-        select(idempotency_keys).where(
-            idempotency_keys.c.principal == principal, idempotency_keys.c.key == key
-        )
-    ).one_or_none()
+    [rows] = run_together(conn, [(EARLIER, {"principal": principal, "key": key})])
+    return rows[0] if rows else None
 
 
 def claim(conn: Connection, *, principal: str, key: str, body_digest: str, job_id: str) -> bool:

@@ -8,14 +8,31 @@ SQLite, which has no round trips, runs them one after the other.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Float,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import UpdateBase
+
+from mlq.db.types import Timestamp, dump_json
 
 Processor = Callable[[Any], Any] | None
 
@@ -60,17 +77,46 @@ def run_together(
         raise _translate(conn, error, bound[0][0]) from error
 
 
-@contextmanager
-def without_waiting(conn: Connection) -> Iterator[None]:
-    """Within it, statements that return nothing are sent to PostgreSQL without waiting for each."""
+class Bulk:
+    """An INSERT of any number of rows, compiled once per dialect and then run by the driver itself.
+
+    columns: what rows give, by name; what a row lacks is NULL. computed: what SQL says instead,
+    without parameters.
+    """
+
+    def __init__(
+        self, table: Table, columns: Sequence[str], **computed: ColumnElement[Any]
+    ) -> None:
+        self._table = table
+        self._columns = [table.c[name] for name in columns]
+        self._computed = computed
+        self._compiled: dict[str, _CompiledRows | _CompiledDocument] = {}
+
+    def run(self, conn: Connection, raw: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert `rows` through the driver's connection `raw`."""
+        dialect = conn.dialect
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            kind = _CompiledDocument if dialect.name == "postgresql" else _CompiledRows
+            compiled = kind(self._table, self._columns, self._computed, dialect)
+            self._compiled[dialect.name] = compiled
+        compiled.run(raw, rows)
+
+
+def insert_together(
+    conn: Connection, inserts: Sequence[tuple[Bulk, Sequence[Mapping[str, Any]]]]
+) -> None:
+    """Insert rows into several tables, in order and in one round trip.
+
+    Raises sqlalchemy.exc.DBAPIError as `Connection.execute` does.
+    """
     raw = conn.connection.driver_connection
     assert raw is not None, "a checked-out connection has a driver's connection"
-    if conn.dialect.name != "postgresql":
-        yield
-        return
     try:
-        with raw.pipeline():
-            yield
+        with raw.pipeline() if conn.dialect.name == "postgresql" else nullcontext():
+            for bulk, rows in inserts:
+                if rows:
+                    bulk.run(conn, raw, rows)
     except conn.dialect.loaded_dbapi.Error as error:
         raise _translate(conn, error, "INSERT") from error
 
@@ -107,9 +153,7 @@ class _Compiled:
                 self._constants[name] = bind.value if binder is None else binder(bind.value)
         columns = list(statement.exported_columns)
         self._row = namedtuple("Row", [column.name for column in columns])  # type: ignore[misc]
-        self._readers: list[Processor] = [
-            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
-        ]
+        self._readers = [_reader(column, dialect) for column in columns]
 
     def parameters(self, params: Mapping[str, Any]) -> Any:
         given = dict(self._constants)
@@ -132,3 +176,79 @@ class _Compiled:
         ]
         cursor.close()
         return rows
+
+
+class _CompiledRows:
+    """One statement, once for each row, as SQLite likes it."""
+
+    def __init__(
+        self,
+        table: Table,
+        columns: Sequence[Column[Any]],
+        computed: Mapping[str, ColumnElement[Any]],
+        dialect: Dialect,
+    ) -> None:
+        given = {column.name: bindparam(column.name, type_=column.type) for column in columns}
+        compiled = insert(table).values({**given, **computed}).compile(dialect=dialect)
+        assert isinstance(compiled, SQLCompiler)
+        assert compiled.positiontup is not None
+        self._sql = compiled.string
+        binders = {
+            column.name: column.type.dialect_impl(dialect).bind_processor(dialect)
+            for column in columns
+        }
+        self._binders = [(name, binders[name]) for name in compiled.positiontup]
+
+    def run(self, raw: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        bound = [
+            [
+                row.get(name) if binder is None else binder(row.get(name))
+                for name, binder in self._binders
+            ]
+            for row in rows
+        ]
+        raw.cursor().executemany(self._sql, bound).close()
+
+
+class _CompiledDocument:
+    """One statement for all rows, whose only parameter is a JSON document with them.
+
+    PostgreSQL plans it once, however many rows there are, and each value crosses the drivers as a
+    piece of one text instead of a parameter of its own.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        columns: Sequence[Column[Any]],
+        computed: Mapping[str, ColumnElement[Any]],
+        dialect: Dialect,
+    ) -> None:
+        document = cast(bindparam("rows", type_=Text), JSONB)
+        given = func.jsonb_to_recordset(document).table_valued(
+            *(Column(column.name, column.type) for column in columns), name="given"
+        )
+        source = given.render_derived(with_types=True)
+        statement = insert(table).from_select(
+            [*(column.name for column in columns), *computed],
+            select(*(source.c[column.name] for column in columns), *computed.values()),
+        )
+        self._sql = str(statement.compile(dialect=dialect))
+        self._columns = [(column.name, isinstance(column.type, Timestamp)) for column in columns]
+
+    def run(self, raw: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        document = [
+            {
+                name: value.isoformat() if is_timestamp else value
+                for name, is_timestamp in self._columns
+                if (value := row.get(name)) is not None
+            }
+            for row in rows
+        ]
+        raw.cursor().execute(self._sql, {"rows": dump_json(document)})
+
+
+def _reader(column: Any, dialect: Dialect) -> Processor:
+    if isinstance(column.type, Float):
+        return None  # a float comes out of both drivers, and psycopg's dialect wants to see its oid
+    return column.type.dialect_impl(dialect).result_processor(dialect, None)  # type: ignore[no-any-return]

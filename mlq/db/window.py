@@ -16,14 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Float, bindparam, func, literal, or_, select, update
+from sqlalchemy import Connection, Float, bindparam, func, literal_column, or_, select, update
 
 from mlq.db.tables import jobs
+from mlq.db.together import Prepared
 from mlq.db.types import now
 
+# as part of the text: for a parameter, no plan would use the partial indexes
+_QUEUED = jobs.c.state == literal_column("'queued'")
 _WAITING = (
-    jobs.c.state == literal("queued", literal_execute=True),
+    _QUEUED,
     jobs.c.dispatched_at.is_(None),
     jobs.c.compute == bindparam("tag"),
 )
@@ -48,7 +52,7 @@ class Delivery:
 _OUTSTANDING = select(func.count()).select_from(
     select(jobs.c.id)
     .where(
-        jobs.c.state == literal("queued", literal_execute=True),
+        _QUEUED,
         jobs.c.dispatched_at.is_not(None),
         jobs.c.compute == bindparam("tag"),
     )
@@ -94,13 +98,32 @@ _TAILS = (
     .where(jobs.c.chain_id.in_(bindparam("chains", expanding=True)))
     .order_by(jobs.c.chain_id, jobs.c.chain_position)
 )
-_STANDING = select(_OUTSTANDING.scalar_subquery(), _SERVED_NOW.scalar_subquery())
+#: A row that `standing_of` reads; parameters: `tag`, the compute, and `window`, its size.
+STANDING = Prepared(
+    select(
+        _OUTSTANDING.scalar_subquery().label("outstanding"),
+        _SERVED_NOW.scalar_subquery().label("served"),
+    )
+)
 _TAKE_TURNS = (
     update(jobs)
     .where(jobs.c.id.in_(bindparam("leaves", expanding=True)))
     .values(turn=bindparam("start", type_=Float) + jobs.c.ordinal)
 )
 _OWN_LAST = select(func.max(jobs.c.turn)).where(*_WAITING, jobs.c.root_id == bindparam("root"))
+
+
+_OTHERS = (
+    select(jobs.c.id)
+    .where(
+        _QUEUED,
+        jobs.c.compute == bindparam("tag"),
+        jobs.c.parent_id.is_distinct_from(bindparam("sweep")),
+        jobs.c.paused_at.is_(None),
+        or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()),
+    )
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +135,20 @@ class Standing:
     served: float | None
 
 
-def look(conn: Connection, compute: str, *, window: int) -> Standing:
-    """How `compute` stands now."""
-    outstanding, served = conn.execute(_STANDING, {"tag": compute, "window": window}).one()
-    return Standing(max(0, window - outstanding), served)
+def standing_of(row: Any, *, window: int) -> Standing:
+    """How a compute stands; row: of STANDING."""
+    return Standing(max(0, window - row.outstanding), row.served)
 
 
 def room(conn: Connection, compute: str, *, window: int) -> int:
     """How many more messages `compute` may have outstanding."""
     counted = conn.scalar(_OUTSTANDING, {"tag": compute, "window": window})
     return max(0, window - int(counted or 0))
+
+
+def others_wait(conn: Connection, compute: str, *, sweep_id: str) -> bool:
+    """Whether a leaf of anything but that sweep is queued on `compute`."""
+    return conn.scalar(_OTHERS, {"tag": compute, "sweep": sweep_id}) is not None
 
 
 def take_turns(conn: Connection, root_id: str, compute: str, leaves: Mapping[str, int]) -> None:

@@ -10,17 +10,16 @@ from sqlalchemy import Connection
 
 from mlq.db import idempotency, specs, transitions, window
 from mlq.db.events import record
+from mlq.db.queries.submission import look_around
 from mlq.db.window import Delivery
 from mlq.errors import ConflictError, MlqError, SpecError, SpecProblem
 from mlq.ids import new_id
-from mlq.lifecycle import INNER_TYPES
 from mlq.service import assets
 from mlq.service.assets import Asset
+from mlq.service.blueprint import Blueprint, draw, edges, rows
 from mlq.service.capacity import Windows
 from mlq.spec.builtin import BUILTIN
-from mlq.spec.plan import Plan, PlannedJob, Source, spec_digest
-
-_SHADOW_LENGTH = 255
+from mlq.spec.plan import Plan, PlannedJob, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +32,16 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """An accepted job. deliveries: to publish after the commit; created: False for a replay."""
+    """An accepted job.
+
+    created: False for a replay; deliveries: to publish after the commit; rows: of the whole tree as
+    it was stored, None where it has to be read.
+    """
 
     job_id: str
     created: bool
     deliveries: list[Delivery] = field(default_factory=list)
+    rows: list[dict[str, Any]] | None = None
 
 
 def submit(
@@ -57,22 +61,38 @@ def submit(
     Raises SpecError when an asset that the plan names does not exist, and MlqError with code
     `idempotency_mismatch` when the key was used with another body.
     """
-    if idempotency_key is not None:
-        replayed = _replay(conn, actor, idempotency_key)
-        if replayed is not None:
-            return replayed
+    return submit_drawn(
+        conn,
+        draw(plan, document=document, media_type=media_type),
+        actor=actor,
+        windows=windows,
+        idempotency_key=idempotency_key,
+        force_rerun=force_rerun,
+    )
+
+
+def submit_drawn(
+    conn: Connection,
+    blueprint: Blueprint,
+    *,
+    actor: str,
+    windows: Windows,
+    idempotency_key: Idempotency | None = None,
+    force_rerun: bool = False,
+) -> Submitted:
+    """As `submit`, for a job file that may come again."""
+    plan = blueprint.plan
+    around = look_around(
+        conn,
+        digests=blueprint.specs,
+        windows={compute: windows.size(conn, compute) for compute in blueprint.computes},
+        key=None if idempotency_key is None else (actor, idempotency_key.key),
+    )
+    if idempotency_key is not None and around.earlier is not None:
+        return _replay(around.earlier, idempotency_key)
     found = resolve_assets(conn, plan)
     ids = [new_id() for _ in plan.jobs]
-    root_spec = {
-        **plan.jobs[0].spec,
-        "document": document,
-        "media_type": media_type,
-        "description": plan.description,
-        "warnings": list(plan.warnings),
-    }
-    contents = [root_spec, *(job.spec for job in plan.jobs[1:])]
-    digests = [spec_digest(content) for content in contents]
-    specs.save(conn, dict(zip(digests, contents, strict=True)))
+    specs.add(conn, blueprint.specs, known=around.known)
     if idempotency_key is not None and not idempotency.claim(
         conn,
         principal=actor,
@@ -80,33 +100,17 @@ def submit(
         body_digest=idempotency_key.body_digest,
         job_id=ids[0],
     ):
-        replayed = _replay(conn, actor, idempotency_key)
-        if replayed is not None:
-            return replayed
-    rows = [
-        _row(
-            plan,
-            job,
-            ids,
-            found,
-            actor=actor,
-            digest=digests[job.index],
-            force_rerun=force_rerun or plan.force_rerun,
-        )
-        for job in plan.jobs
-    ]
-    edges = [
-        {"upstream": ids[upstream], "downstream": ids[job.index]}
-        for job in plan.jobs
-        for upstream in job.upstreams
-    ]
-    standings = {
-        compute: window.look(conn, compute, window=windows.size(conn, compute))
-        for compute in transitions.entry_computes(rows)
-    }
-    inserted = transitions.insert_tree(conn, rows, edges, standings=standings)
+        earlier = idempotency.find(conn, principal=actor, key=idempotency_key.key)
+        return _replay(earlier, idempotency_key)
+    inserted = transitions.insert_tree(
+        conn,
+        rows(blueprint, ids, found, actor=actor, force_rerun=force_rerun or plan.force_rerun),
+        edges(blueprint, ids),
+        standings=around.standings,
+        at=around.at,
+    )
     deliveries = inserted.deliveries + dispatch(conn, inserted.ready, windows)
-    return Submitted(ids[0], True, deliveries)
+    return Submitted(ids[0], True, deliveries, inserted.rows)
 
 
 def cancel(conn: Connection, job_id: str, *, actor: str, windows: Windows) -> list[Delivery]:
@@ -144,10 +148,7 @@ def dispatch(conn: Connection, computes: Iterable[str], windows: Windows) -> lis
     return deliveries
 
 
-def _replay(conn: Connection, actor: str, wanted: Idempotency) -> Submitted | None:
-    earlier = idempotency.find(conn, principal=actor, key=wanted.key)
-    if earlier is None:
-        return None
+def _replay(earlier: Any, wanted: Idempotency) -> Submitted:
     if earlier.body_digest != wanted.body_digest:
         raise MlqError(
             f"Idempotency-Key '{wanted.key}' was used before with a different body "
@@ -202,85 +203,3 @@ def _is_late(job: PlannedJob, name: str, source: Source) -> bool:
     component = BUILTIN.get(job.component or "")
     port = component.inputs.get(name) if component else None
     return port is not None and port.optional
-
-
-def _row(
-    plan: Plan,
-    job: PlannedJob,
-    ids: list[str],
-    found: Mapping[str, Asset],
-    *,
-    actor: str,
-    digest: str,
-    force_rerun: bool,
-) -> dict[str, Any]:
-    is_leaf = job.type not in INNER_TYPES
-    shadow = f"{plan.display_name}.{job.path}" if job.path else plan.display_name
-    return {
-        "id": ids[job.index],
-        "parent_id": None if job.parent is None else ids[job.parent],
-        "root_id": ids[0],
-        "type": job.type,
-        "is_leaf": is_leaf,
-        "name": job.name,
-        "path": job.path,
-        "display_name": job.display_name,
-        "shadow": shadow[:_SHADOW_LENGTH],
-        "experiment": plan.experiment,
-        "ordinal": job.ordinal,
-        "component": job.component,
-        "compute": job.compute,
-        "priority": plan.priority,
-        "spec_digest": digest,
-        "params": _inner_params(plan, job, ids) if not is_leaf else None,
-        "inputs": {name: _input(source, ids, found) for name, source in job.inputs.items()},
-        "tags": dict(plan.tags if job.parent is None else job.tags),
-        "waiting_on": len(job.upstreams),
-        "downstreams": job.downstreams,
-        "open_children": sum(1 for other in plan.jobs if other.parent == job.index)
-        if not is_leaf
-        else 0,
-        "chain_id": None if job.chain is None else ids[job.chain],
-        "chain_position": None if job.chain is None else job.chain_position,
-        "timeout_s": None if is_leaf else job.timeout_s,
-        "max_failures": job.max_retries + 1,
-        "force_rerun": force_rerun,
-        "submitted_by": actor,
-    }
-
-
-def _input(source: Source, ids: list[str], found: Mapping[str, Asset]) -> dict[str, Any]:
-    if source.kind == "literal":
-        return {"type": source.type, "value": source.value}
-    if source.kind == "output":
-        assert source.job is not None
-        return {"type": source.type, "job": ids[source.job], "output": source.output}
-    asset = found.get(source.value)
-    if asset is None:
-        return {"type": source.type, "late": source.value}
-    return {
-        "type": asset.type,
-        "asset": {
-            "digest": asset.digest,
-            "kind": asset.kind,
-            "name": asset.name,
-            "uri": asset.uri,
-        },
-    }
-
-
-def _inner_params(plan: Plan, job: PlannedJob, ids: list[str]) -> dict[str, Any]:
-    params: dict[str, Any] = {}
-    if job.spec.get("continue_on_step_failure") is False:
-        params["stop_on_failure"] = True
-    if any(other.parent == job.index and other.type in INNER_TYPES for other in plan.jobs):
-        params["has_inner"] = True
-    outputs = job.spec.get("outputs")
-    if outputs:
-        prefix = f"{job.path}." if job.path else ""
-        places = {other.path: other.index for other in plan.jobs}
-        params["outputs"] = {
-            name: {"job": ids[places[prefix + path]], "output": output}
-            for name, (path, output) in outputs.items()
-        }
-    return params

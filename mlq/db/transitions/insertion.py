@@ -8,40 +8,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, insert
+from sqlalchemy import Connection
 
-from mlq.db.events import INSERT_EVENT, event_row
-from mlq.db.tables import job_edges, jobs
-from mlq.db.together import without_waiting
+from mlq.db.events import current_txid, event_row
+from mlq.db.tables import events, job_edges, jobs
+from mlq.db.together import Bulk, insert_together
 from mlq.db.transitions.cascade import close_empty
-from mlq.db.types import now
 from mlq.db.window import Delivery, Link, Standing
 from mlq.lifecycle import State
 
 
 @dataclass(slots=True)
 class Inserted:
-    """A stored tree. deliveries: leaves that have been dispatched; ready: computes on which further
-    leaves wait for a message."""
+    """A stored tree.
 
+    rows: as they are in the database; None where some have ended at once and must be read again.
+    deliveries: leaves that have been dispatched; ready: computes on which further leaves wait for a
+    message.
+    """
+
+    rows: list[dict[str, Any]] | None = None
     deliveries: list[Delivery] = field(default_factory=list)
     ready: set[str] = field(default_factory=set)
 
 
-_INSERT = insert(jobs).values(
-    attempt=0,
-    failure_count=0,
-    lost_count=0,
-    generation=1,
-    no_more_children=True,
-    created_at=now(),
-    state=bindparam("state"),
-    started_at=case((bindparam("state") == State.RUNNING.value, now())),
-    queued_at=case((bindparam("state") == State.QUEUED.value, now())),
-    dispatched_at=case((bindparam("is_dispatched"), now())),
-)
+#: What nobody has touched yet.
+_NEW = {
+    **dict.fromkeys(jobs.c.keys()),
+    "attempt": 0,
+    "failure_count": 0,
+    "lost_count": 0,
+    "generation": 1,
+    "no_more_children": True,
+}
+_INSERT_JOBS = Bulk(jobs, jobs.c.keys())
+_INSERT_EDGES = Bulk(job_edges, job_edges.c.keys())
+_INSERT_EVENTS = Bulk(events, [*event_row(""), "at"], txid=current_txid())
 
 
 def insert_tree(
@@ -50,11 +55,13 @@ def insert_tree(
     edges: Sequence[dict[str, str]],
     *,
     standings: Mapping[str, Standing],
+    at: datetime,
 ) -> Inserted:
     """Store a tree, root first, and queue what can start.
 
     rows: the columns of `jobs` but for those of the lifecycle, parents before children; edges: the
-    columns of `job_edges`. standings: of the computes that `entry_computes` names.
+    columns of `job_edges`. standings: of the computes that `entry_computes` names. at: now, by the
+    database's clock; a tree has one moment of birth.
     """
     states = _first_states(rows)
     entries: dict[str, list[dict[str, Any]]] = {}
@@ -74,27 +81,36 @@ def insert_tree(
         elif standing.room:
             inserted.ready.add(compute)
     root = rows[0]
-    last_turn = max(turns.values(), default=None)
-    with without_waiting(conn):
-        conn.execute(
-            _INSERT,
-            [
-                {
-                    **row,
-                    "state": states[row["id"]].value,
-                    # the root keeps its tree's last turn: see mlq.db.window
-                    "turn": last_turn if row is root else turns.get(row["id"]),
-                    "is_dispatched": row["id"] in dispatched,
-                }
-                for row in rows
-            ],
+    # the root keeps its tree's last turn: see mlq.db.window
+    turns[root["id"]] = max(turns.values(), default=None)  # type: ignore[assignment]
+    stored = []
+    for row in rows:
+        job_id = row["id"]
+        state = states[job_id]
+        stored.append(
+            {
+                **_NEW,
+                **row,
+                "state": state.value,
+                "turn": turns.get(job_id),
+                "created_at": at,
+                "started_at": at if state == State.RUNNING else None,
+                "queued_at": at if state == State.QUEUED else None,
+                "dispatched_at": at if job_id in dispatched else None,
+            }
         )
-        if edges:
-            conn.execute(insert(job_edges), list(edges))
-        conn.execute(INSERT_EVENT, _events(rows, states))
-    started = [row for row in rows if states[row["id"]] == State.RUNNING]
-    if any(row["open_children"] == 0 for row in started):
+    insert_together(
+        conn,
+        [
+            (_INSERT_JOBS, stored),
+            (_INSERT_EDGES, edges),
+            (_INSERT_EVENTS, _events(rows, states, at)),
+        ],
+    )
+    if any(row["open_children"] == 0 and states[row["id"]] == State.RUNNING for row in rows):
         close_empty(conn, root["id"])
+    else:
+        inserted.rows = stored
     return inserted
 
 
@@ -129,12 +145,15 @@ def _deliveries(rows: Sequence[dict[str, Any]], heads: Sequence[dict[str, Any]])
     return deliveries
 
 
-def _events(rows: Sequence[dict[str, Any]], states: Mapping[str, State]) -> list[dict[str, Any]]:
+def _events(
+    rows: Sequence[dict[str, Any]], states: Mapping[str, State], at: datetime
+) -> list[dict[str, Any]]:
     root = rows[0]
     kinds = {State.QUEUED: "job.queue", State.RUNNING: "job.start"}
     noted = [
         event_row(
             "job.submit",
+            at=at,
             job_id=root["id"],
             root_id=root["id"],
             generation=1,
@@ -145,6 +164,7 @@ def _events(rows: Sequence[dict[str, Any]], states: Mapping[str, State]) -> list
     noted += [
         event_row(
             kinds[states[row["id"]]],
+            at=at,
             job_id=row["id"],
             root_id=root["id"],
             attempt=0,
