@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     token: SecretStr = Field(default=SecretStr(""), description="Bearer token, for clients.")
 
     host: str = Field(default="127.0.0.1", description="Address the API binds.")
-    port: int = Field(default=DEFAULT_PORT, ge=1, le=65535)
+    port: int = Field(default=DEFAULT_PORT, ge=1, le=65535, description="Port of the API.")
     root_path: str = Field(default="", description="Path prefix behind a reverse proxy.")
     allowed_hosts: list[str] = Field(default=[], description="Further Host names to answer to.")
     serve_url: str = Field(
@@ -62,12 +62,17 @@ class Settings(BaseSettings):
     cancel_poll_s: float = Field(
         default=1, gt=0, description="How soon a running job learns of it."
     )
-    reconcile_s: float = Field(default=2, gt=0)
-    leader_lease_s: float = Field(default=6, gt=0)
+    reconcile_s: float = Field(default=2, gt=0, description="Between two passes of recovery.")
+    leader_lease_s: float = Field(
+        default=6, gt=0, description="A silent leader of recovery is replaced after this."
+    )
     republish_grace_s: float = Field(
         default=5, gt=0, description="Before a message counts as lost."
     )
     drain_grace_s: float = Field(default=30, ge=0, description="For running steps after SIGTERM.")
+    sweep_slice_s: float = Field(
+        default=2, gt=0, description="A sweep's runner lets others have its slot after this."
+    )
     window_per_slot: int = Field(default=8, ge=1, description="Messages outstanding per live slot.")
     max_lost: int = Field(default=3, ge=1, description="Attempts lost with their worker, at most.")
     max_log_bytes: int = Field(default=16 * 2**20, ge=4096, description="Kept log of one attempt.")

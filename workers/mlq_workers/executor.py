@@ -18,15 +18,17 @@ from mlq.db import Database
 from mlq.db.transitions import StaleAttempt
 from mlq.db.window import Delivery
 from mlq.errors import MlqError, UnavailableError
-from mlq.lifecycle import Reason, State
+from mlq.lifecycle import Reason, Role, State
 from mlq.service import execution
 from mlq.service.capacity import Windows
 from mlq.service.execution import Attempt, Finished, Report, SpecCache
 from mlq.settings import Settings
 from mlq_workers.board import Seat
 from mlq_workers.clock import boot_time
-from mlq_workers.handlers import Ending, Handler
+from mlq_workers.ending import Ending
+from mlq_workers.handlers import CommandHandler, ComponentHandler, Handler
 from mlq_workers.reporter import Reporter
+from mlq_workers.sweeps import BestHandler, RunnerHandler
 
 logger = logging.getLogger("mlq.executor")
 
@@ -37,7 +39,7 @@ _COMMIT_RETRY_S = 0.25
 class Executor:
     """What a pool process has open. One leaf at a time.
 
-    handlers: who runs a component ("mlq:…") and who runs a command.
+    component_handler, command_handler: who runs a component ("mlq:…") and who runs a command.
     """
 
     settings: Settings
@@ -46,16 +48,30 @@ class Executor:
     store: Store
     seat: Seat
     worker: str
-    component_handler: Handler
-    command_handler: Handler
+    component_handler: ComponentHandler
+    command_handler: CommandHandler
     clock: Callable[[], float] = boot_time
     specs: SpecCache = field(default_factory=SpecCache)
     _unfilled: int = 0  # messages worked off since the window was last filled
     _refill_after: int = field(init=False)
     _windows: Windows = field(init=False)
+    _handlers: Mapping[str, Handler] = field(init=False)
 
     def __post_init__(self) -> None:
         self._windows = Windows(per_slot=self.settings.window_per_slot)
+        self._handlers = {
+            Role.RUNNER.value: RunnerHandler(
+                settings=self.settings,
+                database=self.database,
+                publish=self._publish,
+                worker=self.worker,
+                component_handler=self.component_handler,
+                command_handler=self.command_handler,
+                windows=self._windows,
+                clock=self.clock,
+            ),
+            Role.BEST.value: BestHandler(self.database),
+        }
         # Often enough for the window never to run dry, seldom enough to cost little.
         self._refill_after = max(1, self.settings.window_per_slot // 2)
 
@@ -110,7 +126,7 @@ class Executor:
 
     def _run(self, attempt: Attempt, scratch: Path) -> bool:
         reporter = Reporter(self.database, attempt.claim, max_log_bytes=self.settings.max_log_bytes)
-        handler = self.component_handler if attempt.claim.component else self.command_handler
+        handler = self._handler_of(attempt)
         try:
             ending = handler.handle(
                 attempt, scratch=scratch, store=self.store, seat=self.seat, reporter=reporter
@@ -118,6 +134,11 @@ class Executor:
         except Exception as error:
             ending = Ending.of_exception(error)
         return self._end(attempt, ending, reporter.rest(ending.artifacts))
+
+    def _handler_of(self, attempt: Attempt) -> Handler:
+        if attempt.claim.role is not None:
+            return self._handlers[attempt.claim.role]
+        return self.component_handler if attempt.claim.component else self.command_handler
 
     def _end(self, attempt: Attempt, ending: Ending, said: Report) -> bool:
         """Commit the outcome; while the database is away, try until the keeper ends us."""
@@ -154,7 +175,11 @@ class Executor:
             except StaleAttempt:
                 ending = Ending()  # canceled meanwhile, or taken from us
         if ending.reason is None:
-            end = execution.release if ending.is_release else execution.end_canceled
+            end: Callable[..., Finished | None] = execution.end_canceled
+            if ending.yields:
+                end = execution.yield_slot
+            elif ending.is_release:
+                end = execution.release
             return self.database.transact(end, attempt, said=said, windows=self._windows)
         return self.database.transact(
             execution.fail,

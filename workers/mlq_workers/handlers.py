@@ -2,70 +2,24 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection
-
 from mlq.artifacts import Store
 from mlq.db.registry import Artifact
-from mlq.errors import MlqError, RejectedError, StepError
+from mlq.errors import StepError
 from mlq.lifecycle import Reason
 from mlq.service.execution import Attempt, Input
 from mlq.spec.builtin import ARTIFACT_TYPES, BUILTIN
 from mlq_workers import components, effects
 from mlq_workers.board import Order, Seat
 from mlq_workers.components.base import Metric, Step
+from mlq_workers.ending import Ending
 from mlq_workers.reporter import Reporter
 from mlq_workers.runner import CommandSpec, render_command, run_command
-
-BoundEffect = Callable[[Connection, Attempt], Mapping[str, Any]]
-
-_TRACEBACK_LINES = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a handler ended.
-
-    outputs: set means success. Else reason is set for a failure; without one the attempt was
-    canceled or, with is_release, is handed back.
-    """
-
-    outputs: Mapping[str, Any] | None = None
-    artifacts: Sequence[Artifact] = ()
-    effect: BoundEffect | None = None
-    reason: Reason | None = None
-    error: Mapping[str, Any] | None = None
-    is_release: bool = False
-
-    @classmethod
-    def of_exception(cls, error: Exception) -> Ending:
-        """The ending of a step that raised."""
-        if isinstance(error, RejectedError):
-            return cls(
-                reason=Reason.REJECTED,
-                error={"code": "rejected", "message": str(error), "numbers": dict(error.numbers)},
-            )
-        if isinstance(error, MlqError):
-            return cls(reason=Reason.ERROR, error=error.as_dict())
-        if isinstance(error, MemoryError):
-            return cls(
-                reason=Reason.OOM,
-                error={"code": "oom", "message": "The step ran out of memory."},
-            )
-        lines = "".join(traceback.format_exception(error)).splitlines()
-        return cls(
-            reason=Reason.ERROR,
-            error={
-                "code": "exception",
-                "message": f"{type(error).__name__}: {error}",
-                "traceback": "\n".join(lines[-_TRACEBACK_LINES:]),
-            },
-        )
+from mlq_workers.runner.metrics import METRICS_VARIABLE, MetricsFile
 
 
 class Handler(Protocol):
@@ -116,9 +70,19 @@ class CommandHandler:
     max_log_bytes: int = 16 * 2**20
 
     def handle(
-        self, attempt: Attempt, *, scratch: Path, store: Store, seat: Seat, reporter: Reporter
+        self,
+        attempt: Attempt,
+        *,
+        scratch: Path,
+        store: Store,
+        seat: Seat,
+        reporter: Reporter,
+        should_prune: Callable[[], bool] | None = None,
     ) -> Ending:
-        """Run the command of `attempt` and store what it wrote to its outputs."""
+        """Run the command of `attempt` and store what it wrote to its outputs.
+
+        should_prune: asked several times a second; True stops it for good, with reason `pruned`.
+        """
         spec = attempt.spec
         work, out = scratch / "work", scratch / "outputs"
         scratch.mkdir(parents=True, mode=0o700)
@@ -130,11 +94,25 @@ class CommandHandler:
         for key, kind in ports.items():
             if kind != "uri_file":
                 outputs[key].mkdir()
+        told = MetricsFile(scratch / "metrics.jsonl")
+        pruned = False
+
+        def should_stop() -> Any:
+            nonlocal pruned
+            for metric in told.read():
+                _report_metric(reporter, metric)
+            reporter.flush_if_due()  # its last words want to be shown before it ends
+            pruned = pruned or (should_prune is not None and should_prune())
+            return "cancel" if pruned else _STOPS.get(seat.order())
+
         outcome = run_command(
             CommandSpec(
                 command=render_command(spec["command"], inputs, outputs),
                 cwd=work,
-                env={k: str(v) for k, v in (spec.get("environment_variables") or {}).items()},
+                env={
+                    METRICS_VARIABLE: str(told.path),
+                    **{k: str(v) for k, v in (spec.get("environment_variables") or {}).items()},
+                },
                 timeout_s=spec.get("timeout_s"),
                 memory_limit_bytes=spec.get("memory_limit_bytes"),
                 gpu=self.gpu,
@@ -143,8 +121,12 @@ class CommandHandler:
             ),
             on_log=lambda stream, chunk: reporter.log(stream, chunk.decode(errors="replace")),
             on_start=seat.report_group,
-            should_stop=lambda: _look(seat, reporter),
+            should_stop=should_stop,
         )
+        for metric in told.read():
+            _report_metric(reporter, metric)
+        if pruned:
+            return Ending(reason=Reason.PRUNED)
         if outcome.reason == "drained":
             return Ending(is_release=True)
         if outcome.reason == "canceled":
@@ -160,12 +142,6 @@ class CommandHandler:
             )
         records, stored = store_outputs(store, outputs, ports)
         return Ending(outputs=records, artifacts=stored)
-
-
-def _look(seat: Seat, reporter: Reporter) -> Any:
-    """Asked several times a second while a command runs: what it should stop for."""
-    reporter.flush_if_due()  # a command that says nothing more still wants its last words shown
-    return _STOPS.get(seat.order())
 
 
 _STOPS: Mapping[Order, Any] = {Order.CANCEL: "cancel", Order.DRAIN: "drain"}

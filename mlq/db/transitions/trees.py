@@ -130,10 +130,13 @@ def finish_early(
     if target is None:
         return None
     conn.execute(update(jobs).where(jobs.c.id == sweep_id).values(reason=reason.value))
-    spared = or_(_below.c.role == Role.BEST.value, _below.c.id == (spare or ""))
+    spared = _below.c.role == Role.BEST.value
+    if spare is not None:
+        spared = or_(spared, _below.c.id == spare)
     kept = select(_below.c.id).where(_below.c.parent_id == sweep_id, spared)
     which = _subtree(sweep_id, with_top=False)
-    return _stop(conn, target, which.where(jobs.c.id.not_in(kept)), actor=reason.value)
+    (found,) = which.selected_columns
+    return _stop(conn, target, which.where(found.not_in(kept)), actor=reason.value)
 
 
 def retire_runners(conn: Connection, sweep_id: str) -> Settled | None:

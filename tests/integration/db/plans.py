@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlq.spec.graph import find_chains
@@ -27,9 +27,19 @@ class Leaf:
 class Pipe:
     """A pipeline; steps in an order in which upstreams come first."""
 
-    steps: Mapping[str, Leaf | Pipe]
+    steps: Mapping[str, Leaf | Pipe | Sweep]
     after: Sequence[str] = ()
     stop_on_failure: bool = False
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep over leaves; its runners and the leaf that makes its outputs come with it."""
+
+    runners: int = 2
+    after: Sequence[str] = ()
+    compute: str = "cpu"
     timeout_s: float | None = None
 
 
@@ -49,7 +59,7 @@ def join(width: int) -> Pipe:
     return Pipe({**steps, "join": Leaf(after=list(steps))})
 
 
-def plan(root: Leaf | Pipe, *, name: str = "t", priority: int = 0, **more: Any) -> Plan:
+def plan(root: Leaf | Pipe | Sweep, *, name: str = "t", priority: int = 0, **more: Any) -> Plan:
     """The plan of a tree; `more` replaces fields of the plan."""
     jobs: list[PlannedJob] = []
     _add(jobs, root, None, "", name, 0, (), 0, None, 0)
@@ -71,7 +81,7 @@ def plan(root: Leaf | Pipe, *, name: str = "t", priority: int = 0, **more: Any) 
 
 def _add(
     jobs: list[PlannedJob],
-    step: Leaf | Pipe,
+    step: Leaf | Pipe | Sweep,
     parent: int | None,
     path: str,
     name: str,
@@ -97,7 +107,7 @@ def _add(
             path=path,
             name=name,
             display_name=name,
-            type="command" if leaf else "pipeline",
+            type="command" if leaf else "sweep" if isinstance(step, Sweep) else "pipeline",
             component=None,
             compute=leaf.compute if leaf else None,
             spec=spec,
@@ -107,13 +117,24 @@ def _add(
             chain=chain,
             chain_position=position,
             max_retries=leaf.retries if leaf else 0,
-            timeout_s=step.timeout_s if isinstance(step, Pipe) else None,
+            timeout_s=None if isinstance(step, Leaf) else step.timeout_s,
             is_deterministic=bool(leaf and leaf.deterministic),
         )
     )
     if isinstance(step, Pipe):
         _add_steps(jobs, step, index, path)
+    if isinstance(step, Sweep):
+        _add_leaves(jobs, step, index, path)
     return index
+
+
+def _add_leaves(jobs: list[PlannedJob], sweep: Sweep, parent: int, path: str) -> None:
+    names = [*(f"runner-{slot}" for slot in range(1, sweep.runners + 1)), "best"]
+    for ordinal, name in enumerate(names):
+        below = f"{path}.{name}" if path else name
+        _add(jobs, Leaf(compute=sweep.compute), parent, below, name, ordinal, (), 0, None, 0)
+        role = "best" if name == "best" else "runner"
+        jobs[-1] = replace(jobs[-1], role=role)
 
 
 def _add_steps(jobs: list[PlannedJob], pipe: Pipe, parent: int, path: str) -> None:

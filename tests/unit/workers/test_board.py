@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlq_workers.board import Board, Occupation, Order, Seat, process_started
+from mlq_workers.board import Board, Mark, Occupation, Order, Seat, process_started
 
 JOB, OTHER = "0198" * 8, "abcd" * 8
 
@@ -180,3 +180,24 @@ def test_a_process_is_named_by_its_start() -> None:
     child.wait()
     child.stdin.close()
     assert process_started(child.pid) is None
+
+
+def test_a_mark_outlives_the_occupation_that_made_it(board: Board) -> None:
+    seat = board.seat(0)
+    with hold(seat):
+        held = only(board)
+        assert board.read_mark(held) is None  # nothing was marked yet
+        seat.mark(OTHER, time_limit=7.0)
+        assert only(board).time_limit == 7.0
+    assert board.read_mark(held) == Mark(OTHER, 7.0)
+    with hold(seat):
+        assert board.read_mark(only(board)) is None
+
+
+def test_between_two_trials_the_mark_is_known_to_be_empty(board: Board) -> None:
+    seat = board.seat(0)
+    with hold(seat):
+        seat.mark(OTHER, time_limit=7.0)
+        seat.mark()
+        assert board.read_mark(only(board)) == Mark("", float("inf"))
+        assert only(board).time_limit == float("inf")

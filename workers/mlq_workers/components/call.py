@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
+from copy import deepcopy
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -82,6 +83,9 @@ class Calls:
     def __init__(self, inputs: Mapping[str, Any], *, primary_metric: str | None) -> None:
         self._own = {name: inputs[name] for name in _OWN if name in inputs}
         self._fixed = _arguments(inputs)
+        self._mutable = [
+            name for name, value in self._fixed.items() if isinstance(value, (dict, list))
+        ]
         self._metric = primary_metric or DEFAULT_METRIC
         self._targets: dict[str, Target] = {}
 
@@ -92,7 +96,10 @@ class Calls:
         should_stop: Callable[[], bool] | None = None,
     ) -> Metrics:
         """Call the function with the fixed arguments and `params`. See `Trials.run`."""
-        arguments = {**self._fixed, **_arguments(params)}
+        arguments = dict(self._fixed)
+        for name in self._mutable:  # a function may change what it is given
+            arguments[name] = deepcopy(arguments[name])
+        arguments |= _arguments(params)
         own = self._own
         if not _OWN.isdisjoint(params):
             own = {**own, **{name: params[name] for name in _OWN if name in params}}
@@ -148,7 +155,7 @@ def find_function(path: str) -> Callable[..., Any]:
             hint=f"Did you mean '{module_name}:{guess}'?" if guess else "",
         ) from error
     if not callable(found):
-        raise _unknown(f"'{path}' is a {type(found).__name__}, not a function")
+        raise _unknown(f"'{path}' is of type {type(found).__name__}, not a function")
     function: Callable[..., Any] = found
     return function
 
@@ -199,7 +206,8 @@ def _read_number(value: Any, what: str, path: str) -> float:
         except (TypeError, ValueError):
             pass
     raise StepError(
-        f"The function '{path}' returned {what}a {type(value).__name__}, not a number.",
+        f"The function '{path}' returned {what}a value of type {type(value).__name__}, not a "
+        "number.",
         code="no_number",
         hint="Return a number, or a mapping of metric names to numbers.",
     )

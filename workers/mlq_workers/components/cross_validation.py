@@ -42,7 +42,7 @@ class CrossValidation:
         values: Values = {name: [] for name in self.names}
         for fold in self.folds:
             model = self.make()
-            with explain(f" in fold {fold.number}"):
+            with explain(fold):
                 model.fit(fold.train, fold.target)
             self._measure(fold, model, values)
             self._say(mean(values[self.primary]), fold.number)
@@ -63,20 +63,21 @@ class CrossValidation:
             if is_last:
                 values = {name: [] for name in self.names}
             for fold, model in zip(self.folds, models, strict=True):
-                with explain(f" in fold {fold.number}"):
+                with explain(fold):
                     growth.grow(model, fold.train, fold.target, done=done, count=count)
+                    if not is_last:
+                        found = Scorecard([self.primary], fold.truth).measure(model, fold.test)
+                        values[self.primary].append(found[self.primary])
                 if is_last:
                     self._measure(fold, model, values)
-                else:
-                    found = Scorecard([self.primary], fold.truth).measure(model, fold.test)
-                    values[self.primary].append(found[self.primary])
             self._say(mean(values[self.primary]), count)
             self._look(is_last=is_last)
             done = count
         return values
 
     def _measure(self, fold: Fold, model: Any, values: Values) -> None:
-        measured = Scorecard(self.names, fold.truth).measure(model, fold.test)
+        with explain(fold):
+            measured = Scorecard(self.names, fold.truth).measure(model, fold.test)
         for name, value in measured.items():
             values[name].append(value)
             if math.isnan(value):
@@ -110,17 +111,18 @@ def summarize(values: Values) -> Metrics:
 
 
 @contextmanager
-def explain(where: str = "") -> Iterator[None]:
-    """Errors of a fit as StepError. where: such as ` in fold 2`."""
+def explain(fold: Fold | None = None) -> Iterator[None]:
+    """What an estimator raises while it is fitted or predicts, as StepError."""
     try:
         yield
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, IndexError) as error:
         text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        where = "" if fold is None else f" in fold {fold.number}"
         hint = ""
         if "NaN" in text:
             hint = "Add an mlq:preprocess step: its recipe fills in missing values."
         raise StepError(
-            f"The estimator could not be fitted{where}: {text.rstrip('.')}.",
+            f"The estimator failed{where}: {text.rstrip('.')}.",
             code="fit_failed",
             hint=hint,
         ) from error

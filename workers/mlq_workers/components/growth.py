@@ -57,10 +57,9 @@ def find_growth(estimator: Any, *, rows: int) -> Growth | None:
         stops = known["early_stopping"]
         is_fixed = stops is False or (stops == "auto" and rows <= _HISTOGRAM_ROWS)
         return WarmStart("max_iter", known["max_iter"]) if is_fixed else None
-    if known.get("n_iter_no_change") is not None and "n_estimators" in known:
-        return None
     if "warm_start" in known and isinstance(known.get("n_estimators"), int):
-        return WarmStart("n_estimators", known["n_estimators"])
+        is_refused = known.get("n_iter_no_change") is not None or known.get("oob_score")
+        return None if is_refused else WarmStart("n_estimators", known["n_estimators"])
     is_refused = known.get("early_stopping") or known.get("class_weight") == "balanced"
     if hasattr(estimator, "partial_fit") and isinstance(known.get("max_iter"), int):
         return None if is_refused else Passes(known["max_iter"])

@@ -21,8 +21,15 @@ def run(step: Step) -> Result:
     deviation) as NAME_std, and each fold's value as NAME_fold, step 1 … n; with
     `report_per: iteration` also the first metric's way there, step by iteration.
     """
-    # nothing stays in memory, and of the folds only the one in use
-    training = Training(step.inputs, step.log, primary_metric=None, shelf=Shelf(), keep_bytes=0)
+    shelf = Shelf()  # of this step alone: nothing stays in memory
+    training = Training(
+        step.inputs,
+        step.log,
+        primary_metric=None,
+        shelf=shelf,
+        # fold by fold, each is needed only once
+        keep_bytes=shelf.max_bytes if step.inputs.get("report_per") == "iteration" else 0,
+    )
     setup = training.set_up({})
     folds = training.folds(setup)
     if folds is None:

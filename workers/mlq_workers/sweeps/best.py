@@ -1,0 +1,109 @@
+"""The leaf that makes a sweep's outputs from its best trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import RowMapping
+
+from mlq.artifacts import Store
+from mlq.db import Database, reports, sweeps
+from mlq.db.queries.jobs import newest_metrics
+from mlq.db.reports import MetricValue
+from mlq.errors import StepError
+from mlq.service.execution import Attempt
+from mlq.spec.builtin import BUILTIN
+from mlq.sweeps.objective import Objective
+from mlq_workers.board import Seat
+from mlq_workers.components.trials import prepare_trials
+from mlq_workers.ending import Ending
+from mlq_workers.handlers import fetch, store_outputs
+from mlq_workers.reporter import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class BestHandler:
+    """Refits the best trial on all rows, or hands its outputs over."""
+
+    database: Database
+
+    def handle(
+        self, attempt: Attempt, *, scratch: Path, store: Store, seat: Seat, reporter: Reporter
+    ) -> Ending:
+        """Make the sweep's outputs. Raises StepError when no trial has succeeded."""
+        sweep_id = attempt.claim.parent_id
+        assert sweep_id is not None, "it is a sweep's child"
+        spec = attempt.spec["sweep"]
+        objective = Objective.from_dict(spec["objective"])
+        with self.database.read() as conn:
+            best = sweeps.best_trial(conn, sweep_id, maximize=objective.goal == "maximize")
+            if best is None:
+                raise _nothing(conn, sweep_id)
+            metrics = newest_metrics(conn, [best["id"]]).get(best["id"], {})
+        params: Mapping[str, Any] = best["params"] or {}
+        reporter.log(
+            "stdout",
+            f"Trial {best['ordinal']} is the best: {objective.primary_metric} "
+            f"{best['value']:.6g}.\n",
+        )
+        for name, value in metrics.items():
+            reporter.metric(name, value)
+        outputs, stored = _outputs(attempt, best, metrics, scratch, store, reporter, spec)
+        outputs["best_params"] = {"type": "object", "value": dict(params)}
+
+        def note_metrics(conn: Connection, _: Attempt) -> Mapping[str, Any]:
+            values = [MetricValue(name, value) for name, value in metrics.items()]
+            reports.write_metrics(conn, sweep_id, attempt.claim.attempt, values)
+            return {}
+
+        return Ending(outputs=outputs, artifacts=stored, effect=note_metrics)
+
+
+def _outputs(
+    attempt: Attempt,
+    best: RowMapping,
+    metrics: Mapping[str, float],
+    scratch: Path,
+    store: Store,
+    reporter: Reporter,
+    spec: Mapping[str, Any],
+) -> tuple[dict[str, Any], Any]:
+    component = spec["trial"].get("component")
+    trials = None
+    if component is not None:
+        trials = prepare_trials(
+            component,
+            {name: fetch(store, given) for name, given in attempt.inputs.items()},
+            lambda line: reporter.log("stdout", line + "\n"),
+            primary_metric=spec["objective"]["primary_metric"],
+            swept=frozenset(best["params"] or {}),
+        )
+    if trials is None:
+        return dict(best["outputs"] or {}), ()
+    scratch.mkdir(parents=True, mode=0o700)
+    produced = trials.refit(best["params"] or {}, scratch, metrics=metrics)
+    types = {name: port.type for name, port in BUILTIN[component].outputs.items()}
+    return store_outputs(store, produced, types)
+
+
+def _nothing(conn: Connection, sweep_id: str) -> StepError:
+    counts = sweeps.count_by_state(conn, sweep_id)
+    total = sum(counts.values())
+    found = sweeps.commonest_error(conn, sweep_id)
+    if found is None:
+        return StepError(
+            f"None of the {total} trials ran to its end, so there is no best one.",
+            code="no_successful_trial",
+            hint="Give the sweep more time or more trials.",
+        )
+    count, error = found
+    message = str(error.get("message") or error.get("code"))
+    return StepError(
+        f"None of the {total} trials succeeded; {count} failed alike: {message}",
+        code="no_successful_trial",
+        hint=str(error.get("hint") or "`mlq job show` lists the trials with their errors."),
+    )

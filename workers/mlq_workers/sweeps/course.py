@@ -1,0 +1,138 @@
+"""The course of a sweep as one process knows it; it lives on between the runner's time slices."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mlq.sweeps.termination import Termination, make_termination
+from sqlalchemy import Connection
+
+from mlq.db import sweeps
+from mlq.lifecycle import TERMINAL, Reason, State
+from mlq.sweeps.objective import Objective
+from mlq.sweeps.samplers import Past, Sampler, make_sampler
+from mlq.sweeps.space import Params, parse_space
+from mlq_workers.components.trials import Trials
+
+#: Seconds of work that a runner claims at once, and at most so many trials.
+BATCH_S = 1.0
+#: A sampler that learns from others should hear of them sooner.
+LEARNING_BATCH_S = 0.25
+MAX_BATCH = 256
+#: How much the latest trial weighs in the measured time of one.
+_WEIGHT = 0.2
+_KEPT_COURSES = 4
+
+
+class Course:
+    """Sampler, early termination and measured pace of one sweep."""
+
+    def __init__(self, sweep_id: str, spec: Mapping[str, Any]) -> None:
+        self.sweep_id = sweep_id
+        self.trial = spec["trial"]
+        self.limits: Mapping[str, Any] = spec["limits"]
+        self.objective = Objective.from_dict(spec["objective"])
+        self.space = parse_space(spec["search_space"])
+        sampling = spec["sampling"]
+        self.sampler: Sampler = make_sampler(
+            sampling, self.space, self.objective, seed=int(sampling.get("seed") or 0)
+        )
+        self.termination: Termination | None = make_termination(
+            spec["early_termination"], self.objective
+        )
+        #: What runs trials inside this process; None where each is a step of its own.
+        self.trials: Trials | None = None
+        self.is_prepared = False
+        self.seconds: float | None = None
+        self._first = 0  # number of the first trial that may still change
+
+    @property
+    def learns(self) -> bool:
+        """Whether what other trials came to matters here."""
+        return self.sampler.needs_history or self.termination is not None
+
+    @property
+    def trial_timeout_s(self) -> float | None:
+        """Seconds that one trial may take."""
+        return self.limits.get("trial_timeout_s")
+
+    def batch_size(self) -> int:
+        """How many trials to claim at once: by their measured time about a second's worth."""
+        if self.seconds is None or self.trials is None:
+            return 1
+        batch_s = LEARNING_BATCH_S if self.learns else BATCH_S
+        return max(1, min(MAX_BATCH, math.floor(batch_s / max(self.seconds, 1e-6))))
+
+    def note_seconds(self, seconds: float) -> None:
+        """A trial took so long."""
+        before = self.seconds
+        self.seconds = seconds if before is None else before + _WEIGHT * (seconds - before)
+
+    def ask(self, point: int) -> Params:
+        """The parameters of the sampler's point `point`."""
+        return self.sampler.ask(point)
+
+    def note(self, past: Sequence[Past]) -> None:
+        """Learn from trials."""
+        if not self.learns or not past:
+            return
+        self.sampler.sync(past)
+        if self.termination is not None:
+            self.termination.sync(past)
+
+    def sync(self, conn: Connection, *, own: frozenset[int] = frozenset()) -> None:
+        """Learn from what other runners have recorded. own: numbers of trials held here."""
+        rows = sweeps.read_past(conn, self.sweep_id, first=self._first)
+        steps: Mapping[str, dict[int, float]] = {}
+        if self.termination is not None and rows:
+            key = self.objective.primary_metric
+            steps = sweeps.read_steps(conn, [row["id"] for row in rows], key=key)
+        past = []
+        open_from: int | None = None
+        for row in rows:
+            is_over = State(row["state"]) in TERMINAL
+            if not is_over and open_from is None:
+                open_from = row["number"]
+            if row["number"] in own or (not is_over and row["params"] is None):
+                continue  # it is known here better, or nothing is known of it yet
+            past.append(
+                Past(
+                    row["number"],
+                    row["params"] or {},
+                    _state(row["state"], row["reason"]),
+                    row["value"],
+                    steps.get(row["id"], {}),
+                )
+            )
+        if open_from is not None:
+            self._first = open_from
+        elif rows:
+            self._first = rows[-1]["number"] + 1
+        self.note(past)
+
+
+def _state(state: str, reason: str | None) -> str:
+    if reason == Reason.PRUNED:
+        return "pruned"
+    return "running" if state == State.QUEUED else state
+
+
+class Courses:
+    """The courses of this process, the latest used ones kept."""
+
+    def __init__(self, *, make: Callable[[str, Mapping[str, Any]], Course] = Course) -> None:
+        self._make = make
+        self._courses: OrderedDict[str, Course] = OrderedDict()
+
+    def find(self, sweep_id: str, spec: Mapping[str, Any]) -> Course:
+        """The course of a sweep, begun if it is not known."""
+        course = self._courses.get(sweep_id)
+        if course is None:
+            course = self._courses[sweep_id] = self._make(sweep_id, spec)
+            if len(self._courses) > _KEPT_COURSES:
+                self._courses.popitem(last=False)
+        self._courses.move_to_end(sweep_id)
+        return course

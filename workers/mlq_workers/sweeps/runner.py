@@ -1,0 +1,418 @@
+"""A sweep's runner: claims trials in batches, runs them, and hands its slot on in time.
+
+A batch is recorded and the next one claimed in a single commit. Trials of components that prepare
+themselves once (`components.trials`) run in this process, all others as a step of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from mlq.artifacts import Store
+from mlq.db import Database
+from mlq.db.registry import Artifact
+from mlq.db.reports import MetricValue
+from mlq.db.transitions import Trial, TrialOutcome
+from mlq.db.transitions import begin_trial as begin
+from mlq.db.window import Delivery
+from mlq.errors import UnavailableError
+from mlq.lifecycle import Reason, Role, State
+from mlq.service import sweeps
+from mlq.service.capacity import Windows
+from mlq.service.execution import Attempt, Input
+from mlq.service.sweeps import Finished, Verdict, Wanted
+from mlq.settings import Settings
+from mlq.sweeps.samplers import Past
+from mlq_workers.board import Order, Seat
+from mlq_workers.components.trials import Pruned, prepare_trials
+from mlq_workers.ending import Ending
+from mlq_workers.handlers import CommandHandler, ComponentHandler, fetch
+from mlq_workers.reporter import Reporter
+from mlq_workers.sweeps.course import Course, Courses
+from mlq_workers.sweeps.verdict import find_value
+
+logger = logging.getLogger("mlq.sweeps")
+
+_RETRY_S = 0.25
+#: From this on it is worth a commit that everybody sees the trial run.
+_SHOWN_S = 0.3
+#: From this on the intermediate values of a trial are kept too.
+_KEPT_STEPS_S = 0.05
+_SYNC_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerHandler:
+    """Runs the runners of this process."""
+
+    settings: Settings
+    database: Database
+    publish: Callable[[Sequence[Delivery]], None]
+    worker: str
+    component_handler: ComponentHandler
+    command_handler: CommandHandler
+    windows: Windows
+    clock: Callable[[], float]
+    courses: Courses = field(default_factory=Courses)
+
+    def handle(
+        self, attempt: Attempt, *, scratch: Path, store: Store, seat: Seat, reporter: Reporter
+    ) -> Ending:
+        """Run trials until none is left, or until others wait for the slot."""
+        assert attempt.claim.parent_id is not None, "a runner is a sweep's child"
+        course = self.courses.find(attempt.claim.parent_id, attempt.spec["sweep"])
+        return _Turn(self, course, attempt, scratch, store, seat, reporter).run()
+
+
+class _Turn:
+    """One turn of a runner on its slot."""
+
+    def __init__(
+        self,
+        handler: RunnerHandler,
+        course: Course,
+        attempt: Attempt,
+        scratch: Path,
+        store: Store,
+        seat: Seat,
+        reporter: Reporter,
+    ) -> None:
+        self._handler = handler
+        self._course = course
+        self._attempt = attempt
+        self._scratch = scratch
+        self._store = store
+        self._seat = seat
+        self._reporter = reporter
+        self._clock = handler.clock
+        self._backlog: deque[tuple[Trial, int]] = deque()
+        self._finished: list[Finished] = []
+        self._moment = datetime.min.replace(tzinfo=UTC)
+        self._moment_at = 0.0
+        self._synced_at = float("-inf")
+
+    def run(self) -> Ending:
+        """Take turns of recording and running; see `RunnerHandler.handle`."""
+        self._prepare()
+        ends_at = self._clock() + self._handler.settings.sweep_slice_s
+        while True:
+            assignment = self._advance(slice_is_over=self._clock() >= ends_at)
+            if assignment is None:
+                return Ending()  # the attempt is somebody else's now, or was canceled
+            self._handler.publish(assignment.deliveries)
+            self._moment, self._moment_at = assignment.moment, self._clock()
+            if assignment.verdict == Verdict.YIELD:
+                return Ending(yields=True)
+            if assignment.verdict == Verdict.END:
+                return Ending(outputs={})
+            self._backlog.extend(zip(assignment.trials, assignment.points, strict=True))
+            stop = self._run_batch()
+            if stop is not None:
+                return stop
+
+    def _prepare(self) -> None:
+        course = self._course
+        component = course.trial.get("component")
+        if course.is_prepared or component is None:
+            return
+        course.trials = prepare_trials(
+            component,
+            {name: fetch(self._store, given) for name, given in self._attempt.inputs.items()},
+            lambda line: self._reporter.log("stdout", line + "\n"),
+            primary_metric=course.objective.primary_metric,
+            swept=course.space.names(),
+        )
+        course.is_prepared = True
+
+    def _advance(self, *, slice_is_over: bool) -> sweeps.Assignment | None:
+        """Record and claim; while the database is away, try until the keeper ends us."""
+        course = self._course
+        wanted = Wanted(
+            trials=course.batch_size() - len(self._backlog),
+            slice_is_over=slice_is_over,
+            size=course.sampler.size,
+        )
+        again = False
+        while True:
+            try:
+                assignment = self._handler.database.transact(
+                    sweeps.advance,
+                    self._attempt.claim,
+                    finished=self._finished,
+                    wanted=wanted,
+                    objective=course.objective,
+                    limits=course.limits,
+                    worker=self._handler.worker,
+                    windows=self._handler.windows,
+                    again=again,
+                )
+            except UnavailableError as error:
+                logger.warning("trials of %s wait: %s", course.sweep_id, error)
+                if error.code == "commit_unknown":
+                    again = True
+                    self._backlog.clear()
+                time.sleep(_RETRY_S)
+            else:
+                self._finished = []
+                return assignment
+
+    def _run_batch(self) -> Ending | None:
+        """Run what is claimed; an ending where the turn is over before that."""
+        began = self._clock()
+        while self._backlog:
+            order = self._seat.order()
+            if order == Order.DRAIN:
+                return Ending(is_release=True)
+            if order == Order.CANCEL:
+                return Ending()
+            trial, point = self._backlog.popleft()
+            ending = self._run_trial(trial, point)
+            if ending is not None:
+                return ending
+            last = self._finished[-1].outcome if self._finished else None
+            if last is not None and self._reaches_target(last):
+                break
+            # a batch that takes far longer than it should leaves others waiting
+            if self._clock() - began > 2 * self._handler.settings.sweep_slice_s:
+                break
+        return None
+
+    def _reaches_target(self, outcome: TrialOutcome) -> bool:
+        is_success = outcome.state == State.SUCCEEDED and outcome.value is not None
+        return is_success and self._course.objective.reaches_target(outcome.value or 0.0)
+
+    def _run_trial(self, trial: Trial, point: int) -> Ending | None:
+        course = self._course
+        if course.learns:
+            self._sync(trial)
+        params = dict(trial.params) if trial.params is not None else course.ask(point)
+        seconds = course.seconds
+        if course.trials is None or seconds is None or seconds >= _SHOWN_S:
+            begun = self._begin(trial, params)
+            if begun is None:
+                return None  # canceled meanwhile
+            trial = begun
+        started = self._clock()
+        limit = course.trial_timeout_s
+        self._seat.mark(trial.id, time_limit=started + limit if limit else float("inf"))
+        told = _Told(self, trial, params)
+        try:
+            metrics, error, state, reason, outputs, artifacts = self._execute(trial, params, told)
+        except _Stopped as stopped:
+            return stopped.ending
+        finally:
+            self._seat.mark()
+        took = self._clock() - started
+        value = None
+        if state == State.SUCCEEDED:
+            value, error = find_value(metrics, course.objective.primary_metric)
+            if error is not None:
+                state, reason = State.FAILED, Reason.ERROR
+        elif state == State.CANCELED:
+            value = told.latest
+        if state != State.FAILED:
+            course.note_seconds(took)
+        outcome = TrialOutcome(
+            trial,
+            state,
+            params,
+            self._moment + timedelta(seconds=started - self._moment_at),
+            self._moment + timedelta(seconds=started - self._moment_at + took),
+            reason=reason,
+            error=error,
+            value=value,
+            outputs=outputs,
+        )
+        self._finished.append(
+            Finished(outcome, told.metrics(metrics, keep_steps=took >= _KEPT_STEPS_S), artifacts)
+        )
+        if course.learns:
+            course.note([told.as_past(_past_state(state), value)])
+        return None
+
+    def _begin(self, trial: Trial, params: Mapping[str, Any]) -> Trial | None:
+        while True:
+            try:
+                return self._handler.database.transact(
+                    begin, trial, params=params, worker=self._handler.worker
+                )
+            except UnavailableError as error:
+                logger.warning("trial %d waits: %s", trial.number, error)
+                if error.code == "commit_unknown":
+                    return replace(trial, attempt=trial.attempt + 1, params=params)
+                time.sleep(_RETRY_S)
+
+    def _execute(self, trial: Trial, params: Mapping[str, Any], told: _Told) -> _Result:
+        trials = self._course.trials
+        if trials is None:
+            return self._execute_step(trial, params, told)
+        try:
+            metrics = trials.run(
+                params, told.report, told.should_stop if self._course.termination else None
+            )
+        except Pruned:
+            return {}, None, State.CANCELED, Reason.PRUNED, None, ()
+        except Exception as error:
+            ending = Ending.of_exception(error)
+            return {}, ending.error, State.FAILED, ending.reason, None, ()
+        return metrics, None, State.SUCCEEDED, None, None, ()
+
+    def _execute_step(self, trial: Trial, params: Mapping[str, Any], told: _Told) -> _Result:
+        """Run the trial as a leaf of its own kind would be."""
+        spec = dict(self._course.trial)
+        if self._course.trial_timeout_s is not None:
+            spec["timeout_s"] = self._course.trial_timeout_s
+        component = spec.get("component")
+        claim = replace(
+            self._attempt.claim,
+            id=trial.id,
+            attempt=trial.attempt,
+            role=Role.TRIAL.value,
+            component=component,
+        )
+        swept = {name: Input("object", value=value) for name, value in params.items()}
+        attempt = replace(
+            self._attempt, claim=claim, spec=spec, inputs={**self._attempt.inputs, **swept}
+        )
+        reporter = _TrialReporter(
+            self._handler.database,
+            claim,
+            max_log_bytes=self._handler.settings.max_log_bytes,
+            told=told,
+        )
+        scratch = self._scratch / str(trial.number)
+        scratch.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            if component is not None:
+                ending = self._handler.component_handler.handle(
+                    attempt, scratch=scratch, store=self._store, seat=self._seat, reporter=reporter
+                )
+            else:
+                ending = self._handler.command_handler.handle(
+                    attempt,
+                    scratch=scratch,
+                    store=self._store,
+                    seat=self._seat,
+                    reporter=reporter,
+                    should_prune=told.should_stop if self._course.termination else None,
+                )
+        except Exception as error:
+            ending = Ending.of_exception(error)
+        finally:
+            self._seat.report_group(0)
+        reporter.flush()
+        if ending.outputs is not None:
+            metrics = reporter.values
+            return metrics, None, State.SUCCEEDED, None, ending.outputs, ending.artifacts
+        if ending.reason == Reason.PRUNED:
+            return {}, None, State.CANCELED, Reason.PRUNED, None, ()
+        if ending.reason is None:
+            raise _Stopped(ending)
+        return {}, ending.error, State.FAILED, ending.reason, None, ()
+
+    def _sync(self, trial: Trial) -> None:
+        """Look at what other runners found, now and then."""
+        if self._clock() - self._synced_at < _SYNC_S:
+            return
+        own = {one.outcome.trial.number for one in self._finished} | {trial.number}
+        own |= {held.number for held, _ in self._backlog}
+        try:
+            with self._handler.database.read() as conn:
+                self._course.sync(conn, own=frozenset(own))
+        except UnavailableError as error:
+            logger.warning("what other runners found waits: %s", error)
+        self._synced_at = self._clock()
+
+    def is_pruned(self, trial: Trial, past: Past) -> bool:
+        """Whether early termination ends a running trial."""
+        self._sync(trial)
+        termination = self._course.termination
+        return termination is not None and termination.should_stop(past)
+
+
+_Result = tuple[
+    Mapping[str, float],
+    Mapping[str, Any] | None,
+    State,
+    Reason | None,
+    Mapping[str, Any] | None,
+    Sequence[Artifact],
+]
+
+
+class _Stopped(Exception):
+    """The runner itself is to stop, and the trial with it."""
+
+    def __init__(self, ending: Ending) -> None:
+        self.ending = ending
+
+
+class _Told:
+    """What a running trial reports on its way."""
+
+    def __init__(self, turn: _Turn, trial: Trial, params: Mapping[str, Any]) -> None:
+        self._turn = turn
+        self._trial = trial
+        self._params = dict(params)
+        self._primary = turn._course.objective.primary_metric
+        self._values: list[MetricValue] = []
+        self._steps: dict[int, float] = {}
+
+    @property
+    def latest(self) -> float | None:
+        """The last intermediate value of the primary metric."""
+        return self._steps[max(self._steps)] if self._steps else None
+
+    def report(self, name: str, value: float, step: int) -> None:
+        """An intermediate value."""
+        self._values.append(MetricValue(name, value, step))
+        self.note(name, value, step)
+
+    def note(self, name: str, value: float, step: int) -> None:
+        """An intermediate value that is kept elsewhere."""
+        if name == self._primary and step > 0 and value == value:
+            self._steps[step] = value
+
+    def should_stop(self) -> bool:
+        """Whether early termination ends the trial now."""
+        return self._turn.is_pruned(self._trial, self.as_past("running", None))
+
+    def as_past(self, state: str, value: float | None) -> Past:
+        """The trial as samplers and early termination know it."""
+        return Past(self._trial.number, self._params, state, value, dict(self._steps))
+
+    def metrics(self, final: Mapping[str, float], *, keep_steps: bool) -> list[MetricValue]:
+        """What is kept: the final values, and the way there where the trial was long enough."""
+        kept = list(self._values) if keep_steps or not final else []
+        last = max((value.step for value in kept), default=0)
+        kept += [
+            MetricValue(name, float(value), last) for name, value in final.items() if value == value
+        ]
+        return [value for value in kept if value.value == value.value]
+
+
+class _TrialReporter(Reporter):
+    """A reporter that also lets the sweep know."""
+
+    def __init__(self, *args: Any, told: _Told, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._told = told
+        self.values: dict[str, float] = {}
+
+    def metric(self, key: str, value: float, *, step: int = 0) -> None:
+        """Report a value of a metric; also one that is not a number, which fails the trial."""
+        self.values[key] = float(value)
+        if step > 0 and value == value:
+            self._told.note(key, float(value), step)
+        super().metric(key, value, step=step)
+
+
+def _past_state(state: State) -> str:
+    return "pruned" if state == State.CANCELED else state.value
