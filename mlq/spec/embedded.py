@@ -9,7 +9,7 @@ from typing import Any
 from mlq.spec.builtin import BUILTIN
 from mlq.spec.plan import PlannedJob, Source
 
-_FIELDS = frozenset(field.name for field in fields(PlannedJob))
+_FIELDS = tuple(field.name for field in fields(PlannedJob))
 
 
 def embed(

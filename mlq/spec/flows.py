@@ -11,7 +11,7 @@ from mlq.spec.nodes import Draw, Node
 from mlq.spec.paths import KeyPath
 from mlq.spec.problems import Problems
 from mlq.spec.references import BadReferenceError, parse_asset, shorten
-from mlq.spec.values import BadValueError, cast_literal, describe, fits
+from mlq.spec.values import BadValueError, cast_literal, describe, fits, mismatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _check_draw(problems: Problems, name: str, draw: Draw, port: Port) -> None:
         try:
             if isinstance(value, str) and port.type in ("number", "integer", "boolean"):
                 # values reach the trial as they stand here; nothing reads numbers out of text
-                raise BadValueError(f"takes {port.type}; got {describe(value)}")
+                raise mismatch(port.type, value)
             cast_literal(value, port)
         except BadValueError as error:
             problems.add(

@@ -207,9 +207,9 @@ class _Layout:
         assert isinstance(job, SweepJob)
         assert job.objective is not None
         if trial.is_leaf:
-            timeout = job.limits.trial_timeout if job.limits is not None else None
-            retries = job.retries or _NO_RETRIES
-            return self._spec(trial, timeout, retries, _is_deterministic(trial))
+            step = trial.job
+            retries = step.retries or _NO_RETRIES
+            return self._spec(trial, step.timeout, retries, _is_deterministic(trial))
         layout = _Layout(trial, self.wiring, self.tags)
         jobs = layout.jobs()
         reporters, metric = find_reporters(trial, job.objective.primary_metric)
@@ -255,7 +255,7 @@ class _Layout:
                 role=role,
                 compute=self.tags.get(node),
                 spec=spec,
-                inputs=inputs if is_best else {**_trial_defaults(node, inputs), **inputs},
+                inputs=inputs,
                 upstreams=tuple(range(sweep.index + 1, sweep.index + 1 + count)) if is_best else (),
                 downstreams=0 if is_best else 1,
                 chain=None,
@@ -272,16 +272,6 @@ class _Layout:
         for source in hidden.values():
             self.assets[source.value] = None
         return hidden
-
-
-def _trial_defaults(sweep: Node, inputs: Mapping[str, Source]) -> dict[str, Source]:
-    """mlq:train measures the primary metric alone in a trial, unless it is told what to measure."""
-    job = sweep.job
-    assert isinstance(job, SweepJob)
-    assert job.objective is not None
-    if sweep.component is None or sweep.component.name != "mlq:train" or "scoring" in inputs:
-        return {}
-    return {"scoring": Source("literal", [job.objective.primary_metric], type="object")}
 
 
 def _leaf_spec(

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from mlq.spec.builtin import ARTIFACT_TYPES, LITERAL_TYPES
 
 PORT_TYPES = ARTIFACT_TYPES | LITERAL_TYPES
+SAMPLING = ("grid", "random", "bayesian")
 MAX_RETRIES = 100
 MAX_TRIALS = 1_000_000
 MAX_CONCURRENT_TRIALS = 1_000
@@ -49,29 +50,29 @@ def _port_type(value: Any) -> Any:
     raise PydanticCustomError("port_type", "is not a type of input or output")
 
 
-def _as_sampling(value: Any) -> Any:
-    return {"type": value} if isinstance(value, str) else value
-
-
 def _log_base(value: Any) -> Any:
     if value is None or value == "e":
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 1:
         return value
-    raise PydanticCustomError("log_base", "must be 'e' or a number greater than 1")
+    raise PydanticCustomError("log_base", "This must be 'e' or a number greater than 1")
+
+
+def _word(value: Any, words: tuple[str, ...]) -> str:
+    """The one of `words` that is meant: `MedianStopping` is `median_stopping`, as for Azure."""
+    if isinstance(value, str):
+        written = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", value).lower()
+        if written in words:
+            return written
+    raise PydanticCustomError("word", "must be one of {words}", {"words": ", ".join(words)})
 
 
 def _one_of(*words: str) -> BeforeValidator:
-    """One of `words`; as in Azure's own reader, `MedianStopping` is `median_stopping`."""
+    return BeforeValidator(lambda value: _word(value, words))
 
-    def check(value: Any) -> Any:
-        if isinstance(value, str):
-            written = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", value).lower()
-            if written in words:
-                return written
-        raise PydanticCustomError("word", "must be one of {words}", {"words": ", ".join(words)})
 
-    return BeforeValidator(check)
+def _as_sampling(value: Any) -> Any:
+    return {"type": _word(value, SAMPLING)} if isinstance(value, str) else value
 
 
 Text = Annotated[str, BeforeValidator(_as_text)]
@@ -213,7 +214,7 @@ class SamplingAlgorithm(_Strict):
     logbase: of `random`: the base that the bounds of log types are exponents of; e when left out.
     """
 
-    type: Annotated[str, _one_of("grid", "random", "bayesian")]
+    type: Annotated[str, _one_of(*SAMPLING)]
     seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] | None = None
     rule: Annotated[str, _one_of("random", "sobol")] | None = None
     logbase: LogBase = None

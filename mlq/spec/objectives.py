@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mlq.errors import StepError
 from mlq.models import metrics
 from mlq.spec.flows import Flow
 from mlq.spec.model import SweepJob, SweepObjective
@@ -17,6 +16,8 @@ from mlq.spec.references import shorten
 _SILENT = frozenset({"mlq:preprocess", "mlq:register", "mlq:deploy", "mlq:score", "mlq:pass"})
 #: Those that report metrics under scikit-learn's names, errors positive, and no others.
 _SCIKIT = frozenset({"mlq:train", "mlq:evaluate"})
+#: Their inputs that name metrics.
+_TOLD = frozenset({"scoring", "metric", "threshold"})
 _LOWEST = {
     **dict.fromkeys(metrics.ERRORS, 0.0),
     **dict.fromkeys(metrics.SCORES, 0.0),
@@ -50,8 +51,10 @@ def check_objective(problems: Problems, sweep: Node, inputs: Mapping[str, Flow])
     names = {leaf.component.name if leaf.component is not None else "" for leaf in reporters}
     if names <= _SCIKIT:
         _check_metric(problems, job.objective, metric, (*sweep.key, "objective"))
+        if not trial.is_leaf:
+            _check_steps(problems, reporters, metric)
     if trial.component is not None and trial.component.name == "mlq:train":
-        _check_training(problems, sweep, search, metric, inputs)
+        _check_training(problems, sweep, search, inputs)
 
 
 def find_reporters(trial: Node, primary_metric: str) -> tuple[list[Node], str]:
@@ -151,8 +154,21 @@ def _check_target(problems: Problems, metric: str, target: float, where: KeyPath
         )
 
 
+def _check_steps(problems: Problems, reporters: Sequence[Node], metric: str) -> None:
+    """A step of a pipeline measures the defaults of its task, unless it is told more."""
+    if metric not in metrics.KNOWN or any(metric in names for names in metrics.DEFAULTS.values()):
+        return
+    if any(_TOLD & (leaf.job.inputs or {}).keys() for leaf in reporters):
+        return
+    problems.add(
+        (*reporters[0].key, "inputs"),
+        f"This step does not measure the sweep's metric '{metric}' by itself: give it "
+        f"`scoring: {metric}`.",
+    )
+
+
 def _check_training(
-    problems: Problems, sweep: Node, search: Search, metric: str, inputs: Mapping[str, Flow]
+    problems: Problems, sweep: Node, search: Search, inputs: Mapping[str, Flow]
 ) -> None:
     where = (*sweep.key, "inputs")
     sentence = "Trials are compared by cross-validation, so that cv must not be 0."
@@ -162,11 +178,6 @@ def _check_training(
     for draw in search.draws.get("cv", ()):
         if any(_is_zero(value) for value in draw.values):
             problems.add(draw.key, sentence)
-    if "scoring" in search.draws:
-        problems.add(
-            search.draws["scoring"][0].key,
-            "`scoring` cannot be swept: trials are compared on one metric.",
-        )
     params = inputs.get("params")
     if params is not None and params.kind == "literal" and isinstance(params.value, dict):
         for name, (draw, *_) in search.draws.items():
@@ -174,27 +185,7 @@ def _check_training(
                 problems.add(
                     draw.key, f"'{shorten(name)}' is under `inputs.params` already; keep one."
                 )
-    scoring = inputs.get("scoring")
-    if scoring is not None and scoring.kind == "literal":
-        _check_scoring(problems, scoring.value, metric, sweep.key)
 
 
 def _is_zero(value: object) -> bool:
     return value is False or value == 0
-
-
-def _check_scoring(problems: Problems, scoring: object, metric: str, key: KeyPath) -> None:
-    wanted: Sequence[object] = [scoring] if isinstance(scoring, str) else []
-    if isinstance(scoring, list):
-        wanted = scoring
-    try:
-        names = metrics.unique([name for name in wanted if isinstance(name, str)])
-    except StepError as error:
-        problems.add((*key, "inputs", "scoring"), f"{error.message} {error.hint}")
-        return
-    if names and metric in metrics.KNOWN and metric not in names:
-        problems.add(
-            (*key, "objective", "primary_metric"),
-            f"`inputs.scoring` measures {', '.join(names)}, but not '{metric}'; add it there, or "
-            "leave scoring out.",
-        )

@@ -288,17 +288,15 @@ def _always(space: Space) -> frozenset[str]:
     found: set[str] = set()
     for name, drawn in space.parameters.items():
         if isinstance(drawn, Choice):
-            found |= frozenset.intersection(
-                *(
-                    _always(value.space) | value.constants.keys()
-                    if isinstance(value, Branch)
-                    else frozenset((name,))
-                    for value in drawn.values
-                )
-            )
+            found |= set.intersection(*(_given(name, value) for value in drawn.values))
         else:
             found.add(name)
     return frozenset(found)
+
+
+def _given(name: str, value: Any) -> set[str]:
+    """The names that a trial gets where `value` of the choice `name` is taken."""
+    return {*value.constants, *_always(value.space)} if isinstance(value, Branch) else {name}
 
 
 def _draw(key: KeyPath, drawn: Scalar) -> Draw:

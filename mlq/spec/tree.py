@@ -7,6 +7,7 @@ are known. What flows between the steps is `mlq.spec.wiring`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mlq.spec.bindings import find_bindings, has_binding
@@ -155,10 +156,12 @@ class TreeBuilder(StepReader):
             return None
         self._check_job(node)
         node.search = read_search(self.problems, job, raw, node.key)
-        self._count(node.search.runners + 1)
         node.trial = self._trial(node, job, depth) if job.trial is not None else None
         if node.trial is None:
             return None
+        if not node.trial.is_leaf:  # it only starts and watches trials, which are jobs themselves
+            node.search = replace(node.search, runners=1)
+        self._count(node.search.runners + 1)
         node.component = node.trial.component
         node.ports = node.trial.ports
         node.outputs = {**node.trial.outputs, **SWEEP_OUTPUTS}
@@ -176,6 +179,7 @@ class TreeBuilder(StepReader):
             environment_variables=job.environment_variables,
             is_deterministic=job.is_deterministic,
             retries=job.retries,
+            timeout=job.limits.trial_timeout if job.limits is not None else None,
         )
         trial = Node(key, "", "", None, step, "command", key)
         if not self._take_component(trial, written, key):

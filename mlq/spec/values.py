@@ -94,7 +94,7 @@ def _to_string(value: Any) -> str:
         return value
     if isinstance(value, (int, float)):
         return json.dumps(value)
-    raise _wrong("string", value)
+    raise mismatch("string", value)
 
 
 def _to_number(value: Any) -> int | float:
@@ -105,12 +105,12 @@ def _to_number(value: Any) -> int | float:
         try:
             number = float(text)
         except ValueError:
-            raise _wrong("number", value) from None
+            raise mismatch("number", value) from None
         if math.isfinite(number) and "_" not in text:
             return number
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
-    raise _wrong("number", value)
+    raise mismatch("number", value)
 
 
 def _to_integer(value: Any) -> int:
@@ -120,7 +120,7 @@ def _to_integer(value: Any) -> int:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    raise _wrong("integer", value)
+    raise mismatch("integer", value)
 
 
 def _to_boolean(value: Any) -> bool:
@@ -128,7 +128,7 @@ def _to_boolean(value: Any) -> bool:
         return value
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
         return value.strip().lower() == "true"
-    raise _wrong("boolean", value)
+    raise mismatch("boolean", value)
 
 
 def _to_object(value: Any) -> Any:
@@ -145,7 +145,8 @@ def _to_object(value: Any) -> Any:
     return found["value"]
 
 
-def _wrong(type: str, value: Any) -> BadValueError:
+def mismatch(type: str, value: Any) -> BadValueError:
+    """What to say about a value that a port of this literal type does not take."""
     return BadValueError(f"takes {_NAMES[type]}; got {describe(value)}")
 
 
