@@ -286,6 +286,8 @@ def end_trials(
         before = held.get(outcome.trial.id)
         if before is None:
             continue
+        if before.cancel_requested_at is not None:
+            outcome = replace(outcome, state=State.CANCELED, reason=None, error=None, outputs=None)
         begins = before.state == State.QUEUED
         attempt = before.attempt + 1 if begins else before.attempt
         counted.append(replace(outcome, trial=replace(outcome.trial, attempt=attempt)))

@@ -292,3 +292,14 @@ def test_trials_have_no_message_of_their_own(queue: Queue) -> None:
         assert recovery.waiting_computes(conn) == []
         rows = conn.execute(select(jobs.c.compute).where(jobs.c.role == "trial")).all()
     assert {row.compute for row in rows} == {None}
+
+
+def test_a_trial_that_was_to_stop_is_canceled_however_it_ended(queue: Queue) -> None:
+    tree = queue.submit(Sweep(runners=1))
+    runner = Runner(queue, tree)
+    held = runner.advance(trials=1).trials[0]
+    queue.database.transact(transitions.begin_trial, held, params={"x": 1}, worker="w1")
+    queue.cancel(tree.id)
+    assert runner.advance(runner.finish(held, 0.99)).verdict == Verdict.END
+    queue.end_canceled(runner.attempt)
+    assert trials_of(queue, tree) == {0: "canceled"}
