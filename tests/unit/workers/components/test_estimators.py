@@ -1,8 +1,12 @@
+from typing import Any
+
 import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
+from sklearn.linear_model import Ridge
 
 from mlq.errors import StepError
-from mlq_workers.components.estimators import distribution_of, make_estimator
+from mlq_workers.components.estimators import Maker, distribution_of, make_estimator
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
 
@@ -60,3 +64,45 @@ def test_estimator_that_needs_another() -> None:
 def test_distributions() -> None:
     assert distribution_of(LOGISTIC) is None
     assert distribution_of("pandas.Thing") == "pandas"
+
+
+class Wrapped(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """An estimator with one inside, which no two of them may share."""
+
+    def __init__(self, inner: Any = Ridge(), scale: float = 1.0) -> None:  # noqa: B008
+        self.inner = inner
+        self.scale = scale
+
+    def fit(self, X: Any, y: Any) -> "Wrapped":
+        self.inner.fit(X, y)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return self.inner.predict(X) * self.scale
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("sklearn.ensemble.RandomForestClassifier", {"max_depth": 3}),
+        ("sklearn.ensemble.RandomForestClassifier", {"random_state": None}),
+        ("sklearn.ensemble.RandomForestClassifier", {}),
+        (f"{__name__}.Wrapped", {"scale": 2.0}),
+        (f"{__name__}.Wrapped", {"inner__alpha": 2.0}),
+    ],
+)
+def test_maker_makes_what_make_estimator_does(path: str, params: dict[str, Any]) -> None:
+    fixed = {} if "Wrapped" in path else {"n_estimators": 7, "max_depth": 2}
+    make = Maker(path, fixed, seed=4).bind(params)
+    wanted = make_estimator(path, {**fixed, **params}, seed=4)
+    one, two = make(), make()
+    assert repr(one.get_params()) == repr(wanted.get_params())
+    assert one is not two
+    assert "Wrapped" not in path or one.inner is not two.inner
+
+
+def test_maker_names_the_nearest_parameter() -> None:
+    maker = Maker("sklearn.linear_model.Ridge", {}, seed=0)
+    with pytest.raises(StepError) as caught:
+        maker.bind({"alhpa": 1})
+    assert "'alpha'" in caught.value.hint

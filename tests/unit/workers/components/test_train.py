@@ -151,6 +151,15 @@ def test_no_folds(go: Go, prepared: dict[str, Path]) -> None:
     assert load_package(ran["model"]).task == "classification"
 
 
+def test_step_per_iteration_shows_the_way_of_its_first_metric(
+    go: Go, prepared: dict[str, Path]
+) -> None:
+    forest = {"estimator": "sklearn.ensemble.RandomForestClassifier", "n_estimators": 15}
+    ran = go("mlq:train", **prepared, **forest, report_per="iteration", scoring=["f1", "accuracy"])
+    assert [metric.step for metric in ran.metrics if metric.key == "f1"] == [10, 15, 0]
+    assert ran.final() == go("mlq:train", **prepared, **forest, scoring=["f1", "accuracy"]).final()
+
+
 def test_open_inputs_are_parameters() -> None:
     inputs = {
         "data": "d",
