@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mlq.errors import MlqError
+from mlq.service.blueprint import Blueprint, draw
 from mlq.settings import Settings
-from mlq.spec import Plan, compile_job, read_document
+from mlq.spec import compile_job, read_document
 from mlq_api.lanes import Lane
 
 JSON_TYPE = "application/json"
@@ -23,9 +24,7 @@ USUAL_COMPUTES = frozenset({"cpu", "gpu"})
 class Compiled:
     """A job file that was accepted. digest: sha256 of the body."""
 
-    plan: Plan
-    document: str
-    media_type: str
+    blueprint: Blueprint
     digest: str
 
 
@@ -95,4 +94,5 @@ class Plans:
         document = read_document(body, media_type=media_type)
         plan = compile_job(document, computes=computes, compute_aliases=self._aliases)
         # read_document has refused what is not UTF-8
-        return Compiled(plan, body.decode("utf-8-sig"), media_type, digest)
+        text = body.decode("utf-8-sig")
+        return Compiled(draw(plan, document=text, media_type=media_type), digest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 from urllib.parse import quote
 
@@ -40,33 +41,31 @@ def job_tree(conn: Connection, job_id: str, *, depth: int) -> dict[str, Any]:
     return shown[root["id"]]
 
 
-def submitted_tree(conn: Connection, job_id: str, plan: Plan) -> dict[str, Any]:
-    """The answer to a submission: as `job_tree` with one level, at the price of one statement.
+def submitted_tree(rows: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, Any]:
+    """The answer to a submission: as `job_tree` with one level, without asking the database.
 
-    What the plan says is not asked of the database again. Why a queued step waits is left open: a
-    moment later is soon enough for that.
+    rows: of the tree as it was stored, in the order of the plan. Why a queued step waits is left
+    open: a moment later is soon enough for that.
     """
-    by_path = {row["path"]: row for row in query.family(conn, job_id)}
-    ids = {job.index: by_path[job.path]["id"] for job in plan.jobs if job.path in by_path}
-    views = []
-    for job in plan.jobs:
-        row = by_path.get(job.path)
-        if row is None:
-            continue
+    root_row = {**rows[0], "now": rows[0]["created_at"]}
+    root = _job_view(root_row, metrics={}, upstreams=(), waiting_for=None)
+    children = []
+    steps = [job for job in plan.jobs if job.parent == 0]
+    for job in sorted(steps, key=attrgetter("ordinal"))[:MAX_CHILDREN]:
+        row = rows[job.index]
         waits = [plan.jobs[index].name for index in job.upstreams]
         words = f"waiting for {queues.listed(waits)}" if waits else None
         view = _job_view(
-            row,
+            {**row, "now": row["created_at"]},
             metrics={},
-            upstreams=[ids[index] for index in job.upstreams],
+            upstreams=[rows[index]["id"] for index in job.upstreams],
             waiting_for=words if row["state"] == "pending" else None,
         )
         if not row["is_leaf"]:
             view["children"] = []
-        views.append(view)
-    root, *children = views
-    if children:
-        root["children"] = sorted(children, key=lambda view: by_path[view["path"]]["ordinal"])
+        children.append(view)
+    if not rows[0]["is_leaf"]:
+        root["children"] = children
     return root
 
 
@@ -90,7 +89,7 @@ def job_views(conn: Connection, rows: Sequence[RowMapping]) -> list[dict[str, An
 
 
 def _job_view(
-    row: RowMapping,
+    row: RowMapping | Mapping[str, Any],
     *,
     metrics: Mapping[str, float],
     upstreams: Sequence[str],

@@ -12,13 +12,14 @@ from mlq.db.window import Delivery
 from mlq.errors import MlqError
 from mlq.ids import parse_id
 from mlq.service import jobs as service
+from mlq.service.blueprint import Blueprint
 from mlq.service.capacity import Windows
 from mlq.service.jobs import Idempotency, Submitted
 from mlq.spec import Plan
 from mlq_api.auth import principal_of
 from mlq_api.bodies import media_type_of
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Ref, bad_cursor, content, number_of, takes
-from mlq_api.plans import JSON_TYPE, Compiled
+from mlq_api.plans import JSON_TYPE
 from mlq_api.schemas import Job, Metric, Page, PlanView, State
 from mlq_api.server import server_of
 from mlq_api.views import MAX_DEPTH, job_tree, job_views, metric_view, page_of, submitted_tree
@@ -82,17 +83,20 @@ async def submit(request: Request) -> Response:
     compiled = await server.plans.compile(body, media_type_of(request, default=JSON_TYPE))
     force_rerun = _flag(request, "force_rerun")
     if _flag(request, "dry_run"):
-        await server.read(service.resolve_assets, compiled.plan)
-        return json_response(_plan_view(compiled.plan))
+        plan = compiled.blueprint.plan
+        await server.read(service.resolve_assets, plan)
+        return json_response(_plan_view(plan))
     submitted, view = await server.write(
         _submit,
-        compiled,
+        compiled.blueprint,
         actor=principal_of(request).name,
         windows=server.windows,
         key=None if key is None else Idempotency(key, compiled.digest),
         force_rerun=force_rerun,
     )
     server.publish(submitted.deliveries)
+    if submitted.rows is not None:
+        view = submitted_tree(submitted.rows, compiled.blueprint.plan)
     return json_response(
         view,
         status=201 if submitted.created else 200,
@@ -102,26 +106,24 @@ async def submit(request: Request) -> Response:
 
 def _submit(
     conn: Connection,
-    compiled: Compiled,
+    blueprint: Blueprint,
     *,
     actor: str,
     windows: Windows,
     key: Idempotency | None,
     force_rerun: bool,
-) -> tuple[Submitted, dict[str, Any]]:
-    submitted = service.submit(
+) -> tuple[Submitted, dict[str, Any] | None]:
+    submitted = service.submit_drawn(
         conn,
-        compiled.plan,
+        blueprint,
         actor=actor,
-        document=compiled.document,
-        media_type=compiled.media_type,
         windows=windows,
         idempotency_key=key,
         force_rerun=force_rerun,
     )
-    if not submitted.created:
+    if submitted.rows is None:
         return submitted, job_tree(conn, submitted.job_id, depth=1)
-    return submitted, submitted_tree(conn, submitted.job_id, compiled.plan)
+    return submitted, None
 
 
 def _flag(request: Request, name: str) -> bool:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, or_, select
 from sqlalchemy.engine import RowMapping
 
 from mlq.db.tables import job_edges, jobs, latest_metrics, metrics, specs
@@ -82,16 +82,6 @@ def read(conn: Connection, job_id: str) -> RowMapping:
     if row is None:
         raise NotFoundError(f"There is no job {job_id}.")
     return row
-
-
-_FAMILY = select(jobs, now().label("now")).where(
-    or_(jobs.c.id == bindparam("job"), jobs.c.parent_id == bindparam("job"))
-)
-
-
-def family(conn: Connection, job_id: str) -> Sequence[RowMapping]:
-    """A job and its children, in no order, with the database's time as `now`."""
-    return conn.execute(_FAMILY, {"job": job_id}).mappings().all()
 
 
 def page(
