@@ -109,7 +109,7 @@ def _read_arrow(file: Path, head: bytes, name: str) -> pa.Table:
     if head.startswith(b"PAR1"):
         return pa.parquet.read_table(file, use_threads=False)
     if head.startswith((b"ARROW1", b"FEA1")):
-        return pa.feather.read_table(file, use_threads=False)
+        return pa.feather.read_table(file, use_threads=False, memory_map=True)
     if head.startswith(b"\xff\xff\xff\xff"):  # Arrow's stream format has no other mark
         with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as reader:
             return reader.read_all()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.feather as feather
 import pytest
 
 from mlq.errors import StepError
@@ -120,6 +121,22 @@ def test_regression_without_a_recipe(go: Go, houses: pd.DataFrame) -> None:
     assert ran.final()["root_mean_squared_error"] > 0
     model = load_package(ran["model"])
     assert (model.task, model.classes) == ("regression", ())
+
+
+def test_mapped_rows_are_learned_from_like_others(
+    go: Go, houses: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Arrow's columns stay in the file, which must not be written to."""
+    file = tmp_path / "houses.arrow"
+    feather.write_feather(houses, file, compression="uncompressed")
+    before = file.read_bytes()
+    for estimator in (RIDGE, "sklearn.ensemble.HistGradientBoostingRegressor"):
+        mapped, read = (
+            go("mlq:train", data=data, target="price", estimator=estimator)
+            for data in (file, houses)
+        )
+        assert mapped.final() == read.final()
+    assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize("labels", [["a", "b", "c"], [0, 1], [True, False], [1.0, 2.0]])
