@@ -18,12 +18,13 @@ from mlq.db.transitions.attempts import (
     is_current,
     lose,
     may_succeed,
+    park,
     release,
     succeed,
     yield_slot,
 )
 from mlq.db.transitions.cascade import Settled, StaleAttempt, lock_root
-from mlq.db.transitions.insertion import Inserted, entry_computes, insert_tree
+from mlq.db.transitions.insertion import Inserted, entry_computes, insert_below, insert_tree
 from mlq.db.transitions.trees import archive, cancel, finish_early, reopen, retire_runners, time_out
 from mlq.db.transitions.trials import (
     DROPPED,
@@ -69,6 +70,7 @@ __all__ = [
     "finish_early",
     "forgive",
     "hold_sweep",
+    "insert_below",
     "insert_tree",
     "is_current",
     "let_go",
@@ -76,6 +78,7 @@ __all__ = [
     "lose",
     "may_succeed",
     "note_best",
+    "park",
     "read_sweep",
     "release",
     "reopen",

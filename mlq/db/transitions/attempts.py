@@ -249,6 +249,17 @@ def yield_slot(conn: Connection, claimed: Claim) -> Settled | None:
     return settled
 
 
+def park(conn: Connection, claimed: Claim, *, delay_s: float) -> Settled | None:
+    """A runner waits until one of its trials ends, at most `delay_s`; neither count goes up.
+
+    None when the attempt is not the current one any more: nothing changed.
+    """
+    lock_root(conn, claimed.root_id)
+    if _requeue(conn, claimed, "job.release", error=None, delay_s=delay_s):
+        return Settled()
+    return _end(conn, claimed, reason=Reason.LOST, error=None)
+
+
 def forgive(conn: Connection, claimed: Claim) -> None:
     """The attempt gets on: earlier losses do not count against it any more."""
     conn.execute(update(jobs).where(jobs.c.id == claimed.id).values(lost_count=0))

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Float,
     and_,
     bindparam,
     case,
@@ -23,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from mlq.db.tables import job_edges, jobs
+from mlq.db.tables import job_edges, jobs, latest_metrics
 from mlq.db.together import Prepared
 from mlq.db.transitions.change import BoundChange, Change, Noting, apply_together
 from mlq.db.types import Id, Json, now
@@ -201,6 +202,8 @@ _INNER = (
     jobs.c.downstreams,
     jobs.c.params,
     jobs.c.reason,
+    jobs.c.role,
+    jobs.c.value,
 )
 _START = Change(
     update(jobs)
@@ -222,6 +225,7 @@ _CLOSE = Change(
         reason=bindparam("why"),
         error=bindparam("what", type_=Json),
         outputs=bindparam("produced", type_=Json),
+        value=bindparam("measured", type_=Float),
         finished_at=now(),
     )
 )
@@ -277,6 +281,20 @@ _QUEUE_BEST = Change(
     )
     .values(state=State.QUEUED.value, queued_at=now(), waiting_on=0),
     returning=(jobs.c.compute, jobs.c.ordinal),
+)
+_WAKE = (
+    update(jobs)
+    .where(
+        jobs.c.parent_id == bindparam("parent"),
+        jobs.c.role == Role.RUNNER.value,
+        jobs.c.state == State.QUEUED.value,
+        jobs.c.not_before.is_not(None),
+    )
+    .values(not_before=None, dispatched_at=None)
+    .returning(jobs.c.id, jobs.c.compute, jobs.c.ordinal)
+)
+_METRIC = select(latest_metrics.c.value).where(
+    latest_metrics.c.job_id == bindparam("job"), latest_metrics.c.key == bindparam("key")
 )
 # trials that nobody came to take again
 _DROP_TRIALS = Change(
@@ -376,6 +394,8 @@ def _close_parents(
         row = conn.execute(_CLOSE_CHILDREN, {"parent": parent_id, "closed": closed}).one()
         if row.state != State.RUNNING:
             continue
+        if row.type == JobType.SWEEP:
+            _wake_runner(conn, root_id, parent_id, settled)
         if parent_id in failed and (row.params or {}).get("stop_on_failure"):
             ended += _skip(conn, jobs.c.parent_id == parent_id)
         ended += _close_if_done(conn, root_id, row, settled)
@@ -391,6 +411,13 @@ def _close_if_done(conn: Connection, root_id: str, row: Any, settled: Settled) -
     if row.open_children == 1 and row.type == JobType.SWEEP:
         return _queue_best(conn, root_id, row.id, settled)
     return []
+
+
+def _wake_runner(conn: Connection, root_id: str, sweep_id: str, settled: Settled) -> None:
+    """A trial has ended: the runner that waits for one may go on."""
+    rows = conn.execute(_WAKE, {"parent": sweep_id}).all()
+    waiting = {row.compute: {row.id: row.ordinal} for row in rows}
+    _wait_for_message(conn, root_id, waiting, settled)
 
 
 def _queue_best(conn: Connection, root_id: str, sweep_id: str, settled: Settled) -> list[Ended]:
@@ -427,6 +454,16 @@ def _close(conn: Connection, row: Any) -> Ended:
         state = State.SUCCEEDED
         reason = row.reason  # of a sweep that ended early: target or timeout
         outputs = _collect_outputs(conn, (row.params or {}).get("outputs"))
+    value = row.value
+    if row.role == Role.TRIAL and state == State.SUCCEEDED:
+        value = _find_metric(conn, row.params["metric"])
+        if value is None:
+            state, reason, outputs = State.FAILED, Reason.ERROR.value, None
+            error = {
+                "code": "metric_missing",
+                "message": "No step of the trial reported its primary metric "
+                f"'{row.params['metric']['name']}'.",
+            }
     if is_sweep:
         _DROP_TRIALS.apply(conn, {"parent": row.id}, kind="job.cancel")
     _CLOSE.apply(
@@ -437,11 +474,21 @@ def _close(conn: Connection, row: Any) -> Ended:
             "why": reason,
             "what": error,
             "produced": outputs,
+            "measured": value,
         },
         kind=_ENDING[state],
         detail=error,
     )
     return Ended(row.id, row.parent_id, state, row.downstreams)
+
+
+def _find_metric(conn: Connection, sought: Mapping[str, Any]) -> float | None:
+    """The value of a trial's primary metric, of the first of its steps that has reported it."""
+    for job_id in sought["jobs"]:
+        value = conn.scalar(_METRIC, {"job": job_id, "key": sought["name"]})
+        if value is not None:
+            return float(value)
+    return None
 
 
 _ENDING = {

@@ -6,18 +6,19 @@ as pending and updated: a submit of a small pipeline is a handful of statements.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, update
 
 from mlq.db.events import current_txid, event_row
 from mlq.db.tables import events, job_edges, jobs
 from mlq.db.together import Bulk, insert_together
 from mlq.db.transitions.cascade import close_empty
-from mlq.db.window import Delivery, Link, Standing
+from mlq.db.window import Delivery, Link, Standing, take_turns
 from mlq.lifecycle import State
 
 
@@ -83,6 +84,80 @@ def insert_tree(
     root = rows[0]
     # the root keeps its tree's last turn: see mlq.db.window
     turns[root["id"]] = max(turns.values(), default=None)  # type: ignore[assignment]
+    submission = event_row(
+        "job.submit",
+        at=at,
+        job_id=root["id"],
+        root_id=root["id"],
+        generation=1,
+        state=State.PENDING.value,
+        actor=root["submitted_by"],
+    )
+    stored = _stored(rows, states, at, turns=turns, dispatched=dispatched)
+    insert_together(
+        conn,
+        [
+            (_INSERT_JOBS, stored),
+            (_INSERT_EDGES, edges),
+            (_INSERT_EVENTS, [submission, *_events(stored, at)]),
+        ],
+    )
+    if any(row["open_children"] == 0 and states[row["id"]] == State.RUNNING for row in rows):
+        close_empty(conn, root["id"])
+    else:
+        inserted.rows = stored
+    return inserted
+
+
+def insert_below(
+    conn: Connection,
+    rows: Sequence[dict[str, Any]],
+    edges: Sequence[dict[str, str]],
+    *,
+    at: datetime,
+) -> set[str]:
+    """Store a tree below a running job, and queue what can start; the caller has the tree's lock.
+
+    rows: as in `insert_tree`, the first one a child of that job, which counts it from now on.
+    Returns the computes on which leaves now wait for a message.
+    """
+    top = rows[0]
+    states = _first_states(rows)
+    stored = _stored(rows, states, at)
+    insert_together(
+        conn,
+        [
+            (_INSERT_JOBS, stored),
+            (_INSERT_EDGES, edges),
+            (_INSERT_EVENTS, _events(stored, at)),
+        ],
+    )
+    conn.execute(_COUNT_CHILD, {"parent": top["parent_id"]})
+    waiting: dict[str, dict[str, int]] = {}
+    for row in rows:
+        if states[row["id"]] == State.QUEUED:
+            waiting.setdefault(row["compute"], {})[row["id"]] = row["ordinal"]
+    for compute, leaves in waiting.items():
+        take_turns(conn, top["root_id"], compute, leaves)
+    return set(waiting)
+
+
+_COUNT_CHILD = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("parent"))
+    .values(open_children=jobs.c.open_children + 1)
+)
+
+
+def _stored(
+    rows: Sequence[dict[str, Any]],
+    states: Mapping[str, State],
+    at: datetime,
+    *,
+    turns: Mapping[str, float | None] = MappingProxyType({}),
+    dispatched: Set[str] = frozenset(),
+) -> list[dict[str, Any]]:
+    """Whole rows of `jobs`."""
     stored = []
     for row in rows:
         job_id = row["id"]
@@ -99,19 +174,7 @@ def insert_tree(
                 "dispatched_at": at if job_id in dispatched else None,
             }
         )
-    insert_together(
-        conn,
-        [
-            (_INSERT_JOBS, stored),
-            (_INSERT_EDGES, edges),
-            (_INSERT_EVENTS, _events(rows, states, at)),
-        ],
-    )
-    if any(row["open_children"] == 0 and states[row["id"]] == State.RUNNING for row in rows):
-        close_empty(conn, root["id"])
-    else:
-        inserted.rows = stored
-    return inserted
+    return stored
 
 
 def entry_computes(rows: Sequence[dict[str, Any]]) -> set[str]:
@@ -124,7 +187,9 @@ def _first_states(rows: Sequence[dict[str, Any]]) -> dict[str, State]:
     states: dict[str, State] = {}
     for row in rows:
         parent = row["parent_id"]
-        can_start = row["waiting_on"] == 0 and (parent is None or states[parent] == State.RUNNING)
+        # what is not of these rows is a job that runs
+        is_open = states.get(parent, State.RUNNING) == State.RUNNING
+        can_start = row["waiting_on"] == 0 and is_open
         started = State.QUEUED if row["is_leaf"] else State.RUNNING
         states[row["id"]] = started if can_start else State.PENDING
     return states
@@ -145,33 +210,20 @@ def _deliveries(rows: Sequence[dict[str, Any]], heads: Sequence[dict[str, Any]])
     return deliveries
 
 
-def _events(
-    rows: Sequence[dict[str, Any]], states: Mapping[str, State], at: datetime
-) -> list[dict[str, Any]]:
-    root = rows[0]
-    kinds = {State.QUEUED: "job.queue", State.RUNNING: "job.start"}
-    noted = [
+_KINDS = {State.QUEUED.value: "job.queue", State.RUNNING.value: "job.start"}
+
+
+def _events(stored: Sequence[Mapping[str, Any]], at: datetime) -> list[dict[str, Any]]:
+    return [
         event_row(
-            "job.submit",
-            at=at,
-            job_id=root["id"],
-            root_id=root["id"],
-            generation=1,
-            state=State.PENDING.value,
-            actor=root["submitted_by"],
-        )
-    ]
-    noted += [
-        event_row(
-            kinds[states[row["id"]]],
+            _KINDS[row["state"]],
             at=at,
             job_id=row["id"],
-            root_id=root["id"],
+            root_id=row["root_id"],
             attempt=0,
-            generation=1,
-            state=states[row["id"]].value,
+            generation=row["generation"],
+            state=row["state"],
         )
-        for row in rows
-        if states[row["id"]] in kinds
+        for row in stored
+        if row["state"] in _KINDS
     ]
-    return noted
