@@ -38,10 +38,11 @@ def prepare(
     *,
     primary_metric: str | None,
     swept: Collection[str],
+    only_refit: bool,
 ) -> Calls:
     """The function of `inputs`, imported; one that differs from trial to trial comes later."""
     calls = Calls(inputs, primary_metric=primary_metric)
-    if "function" not in swept:
+    if not only_refit and "function" not in swept:
         calls.target(inputs)
     return calls
 

@@ -58,6 +58,7 @@ def prepare(
     *,
     primary_metric: str | None,
     swept: Collection[str],
+    only_refit: bool,
 ) -> Training:
     """Load what trials share, unless that differs from trial to trial."""
     training = Training(
@@ -67,7 +68,7 @@ def prepare(
         shelf=_shelf,
         keep_bytes=_shelf.max_bytes,
     )
-    if OWN.isdisjoint(swept):
+    if not only_refit and OWN.isdisjoint(swept):
         for _ in training.folds(training.set_up({})) or ():
             pass  # made and kept: the first trial takes no longer than the others
     return training

@@ -57,18 +57,20 @@ def prepare_trials(
     *,
     primary_metric: str | None = None,
     swept: Collection[str] = (),
+    only_refit: bool = False,
 ) -> Trials | None:
     """Get `component` ready for trials; None where each trial has to be a step of its own.
 
     inputs: the fixed inputs, resolved as in Step.inputs.
     swept: names of the parameters that trials may bring; such an input may lack above.
     primary_metric: the objective's; it is measured in any case and reported as trials go on.
+    only_refit: no trial will run, so that nothing is made ready for one.
     Raises StepError where no trial could run with these inputs.
     """
     module = _PREPARED.get(component)
     if module is None:
         return None
     prepared: Trials = import_module(f"mlq_workers.components.{module}").prepare(
-        inputs, log, primary_metric=primary_metric, swept=swept
+        inputs, log, primary_metric=primary_metric, swept=swept, only_refit=only_refit
     )
     return prepared

@@ -273,6 +273,19 @@ def test_refit_is_the_step_s_model_with_the_trial_s_metrics(
     json.dumps(stored)
 
 
+def test_refit_alone_makes_no_folds(prepped: dict[str, Path], tmp_path: Path) -> None:
+    """Three folds are more than there are rows of a class."""
+    rows = pd.read_parquet(prepped["data"])
+    few = tmp_path / "few.parquet"
+    rows.groupby("left").head(2).to_parquet(few)
+    given = {**prepped, "data": few, "estimator": LOGISTIC, "cv": 3, "seed": 0}
+    with pytest.raises(StepError, match="3 folds need 3"):
+        prepare_trials("mlq:train", given)
+    trials = prepare_trials("mlq:train", given, only_refit=True)
+    assert trials is not None
+    assert trials.refit({}, tmp_path, metrics={})["model"].is_dir()
+
+
 def test_undefined_in_every_fold_is_nan(prepare: Prepare, houses: pd.DataFrame) -> None:
     cv = {"kind": "time", "column": "t", "n_splits": 2}
     frame = houses.assign(y=[*["a", "b"] * 13, *["b"] * 54], t=range(80))
