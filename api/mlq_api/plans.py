@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections import OrderedDict
@@ -53,6 +54,7 @@ class Plans:
         self._kept: OrderedDict[tuple[str, str, frozenset[str]], Compiled] = OrderedDict()
         self._computes: frozenset[str] = frozenset()
         self._computes_until = float("-inf")
+        self._lookup: asyncio.Future[frozenset[str]] | None = None
 
     async def compile(self, body: bytes, media_type: str) -> Compiled:
         """Compile a job file.
@@ -81,12 +83,24 @@ class Plans:
         return made
 
     async def _known_computes(self) -> frozenset[str]:
-        now = self._clock()
-        if now >= self._computes_until:
-            self._computes_until = now + self.COMPUTES_TTL_S
-            named = frozenset(self._aliases.values())
-            self._computes = await self._list_computes() | named | USUAL_COMPUTES
+        if self._clock() < self._computes_until:
+            return self._computes
+        if self._lookup is None:
+            self._lookup = asyncio.ensure_future(self._look_up())
+            self._lookup.add_done_callback(self._end_lookup)
+        # one caller that goes away must not end what the others wait for
+        return await asyncio.shield(self._lookup)
+
+    async def _look_up(self) -> frozenset[str]:
+        named = frozenset(self._aliases.values())
+        self._computes = await self._list_computes() | named | USUAL_COMPUTES
+        self._computes_until = self._clock() + self.COMPUTES_TTL_S
         return self._computes
+
+    def _end_lookup(self, lookup: asyncio.Future[frozenset[str]]) -> None:
+        self._lookup = None
+        if not lookup.cancelled():
+            lookup.exception()  # whoever waits gets it too; nobody waiting is no warning
 
     def _compile(
         self, body: bytes, media_type: str, digest: str, computes: frozenset[str]

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from mlq.errors import (
     ConflictError,
@@ -107,6 +108,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(MlqError, _on_mlq_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_bug)
 
 
@@ -148,6 +150,11 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         detail = f"There is nothing at {request.url.path}."
     code = _CODE_OF_STATUS.get(error.status_code, "error")
     return problem(error.status_code, detail=detail, code=code, headers=error.headers)
+
+
+async def _on_disconnect(request: Request, error: Exception) -> Response:
+    # nobody reads it; without it, the log would call a client that went away a fault of the server
+    return problem(400, detail="The body broke off.", code="incomplete")
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:

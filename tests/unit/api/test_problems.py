@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
+from fastapi import FastAPI, Request, Response
+from starlette.types import Message
 
 from mlq.errors import (
     ConflictError,
@@ -14,7 +17,7 @@ from mlq.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from mlq_api.problems import problem_of
+from mlq_api.problems import install, problem_of
 
 
 @pytest.mark.parametrize(
@@ -53,3 +56,25 @@ def test_the_places_of_a_job_file_are_kept() -> None:
         "suggestion": "b",
         "file": "f.yml",
     }
+
+
+def test_a_client_that_goes_away_is_no_fault_of_the_server() -> None:
+    app = FastAPI()
+    install(app)
+
+    @app.post("/")
+    async def read(request: Request) -> Response:
+        return Response(await request.body())
+
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+    asyncio.run(app(scope, receive, send))
+
+    assert [message.get("status") for message in sent] == [400, None]

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from mlq.errors import SpecError, UnavailableError
+from mlq.settings import Settings
+from mlq_api.lanes import Lane
+from mlq_api.plans import JSON_TYPE, Compiled, Plans
+
+BODY = b'{"type": "command", "command": "true", "compute": "big"}'
+
+
+def compile_many(
+    list_computes: Callable[[], Awaitable[frozenset[str]]], home: Path, *, count: int
+) -> list[Compiled | BaseException]:
+    async def scenario() -> list[Compiled | BaseException]:
+        lane = Lane("test", threads=1, capacity=16, timeout_s=30)
+        plans = Plans(Settings(home=home), lane, list_computes=list_computes)
+        made = await asyncio.gather(
+            *(plans.compile(BODY, JSON_TYPE) for _ in range(count)), return_exceptions=True
+        )
+        made.append(
+            (await asyncio.gather(plans.compile(BODY, JSON_TYPE), return_exceptions=True))[0]
+        )
+        lane.close()
+        return made
+
+    return asyncio.run(scenario())
+
+
+def test_the_first_files_of_a_server_wait_until_it_knows_its_computes(mlq_home: Path) -> None:
+    asked = []
+
+    async def list_computes() -> frozenset[str]:
+        asked.append(1)
+        await asyncio.sleep(0)
+        return frozenset({"big"})
+
+    made = compile_many(list_computes, mlq_home, count=4)
+
+    assert all(isinstance(one, Compiled) for one in made), made
+    assert len(asked) == 1
+
+
+def test_a_database_that_did_not_answer_is_asked_again(mlq_home: Path) -> None:
+    answers = [UnavailableError("It is down.", code="database_unavailable"), frozenset({"big"})]
+
+    async def list_computes() -> frozenset[str]:
+        answer = answers.pop(0)
+        if isinstance(answer, frozenset):
+            return answer
+        raise answer
+
+    *failed, last = compile_many(list_computes, mlq_home, count=3)
+
+    assert {type(one) for one in failed} == {UnavailableError}
+    assert isinstance(last, Compiled)
+
+
+def test_a_compute_that_nobody_serves_is_refused(mlq_home: Path) -> None:
+    async def list_computes() -> frozenset[str]:
+        return frozenset()
+
+    (first, _) = compile_many(list_computes, mlq_home, count=1)
+
+    with pytest.raises(SpecError, match="big"):
+        raise first  # type: ignore[misc]
