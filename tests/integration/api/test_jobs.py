@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -32,6 +33,45 @@ def test_a_submitted_pipeline_is_shown_at_once(client: httpx.Client) -> None:
     for one in (shown, job):
         one.pop("duration_s")
     assert shown == job, "the answer to a submission is what a look at it shows"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"type": "command", "command": "true", "tags": {"ü": "½"}},
+        line_of_steps(2, inputs={"x": 1.5, "y": "a\\\"'%s:x", "z": True}, experiment_name="e"),
+        {
+            "type": "pipeline",
+            "jobs": {
+                "last": {
+                    "type": "command",
+                    "command": "true",
+                    "inputs": {"a": "${{parent.jobs.inner.outputs.o}}"},
+                },
+                "inner": {
+                    **line_of_steps(2),
+                    "outputs": {"o": "${{parent.jobs.s1.outputs.out}}"},
+                },
+            },
+        },
+    ],
+    ids=["command", "inputs", "nested"],
+)
+def test_the_answer_to_a_submission_is_what_is_stored(
+    client: httpx.Client, document: dict[str, Any]
+) -> None:
+    answer = client.post("/v1/jobs", json=document)
+    assert answer.status_code == 201, answer.text
+    shown = client.get(f"/v1/jobs/{answer.json()['id']}").json()
+    assert _settled(answer.json()) == _settled(shown)
+
+
+def _settled(job: dict[str, Any]) -> dict[str, Any]:
+    """A job without what depends on the moment of looking."""
+    children = (
+        {"children": [_settled(child) for child in job["children"]]} if "children" in job else {}
+    )
+    return {**job, **children, "duration_s": None, "waiting_for": None}
 
 
 def test_yaml_is_kept_as_it_was_written(client: httpx.Client) -> None:
