@@ -150,7 +150,7 @@ def _check_target(problems: Problems, metric: str, target: float, where: KeyPath
         problems.add(
             where,
             f"'{metric}' is never above 1, so that no trial could reach the target {target:g}.",
-            suggestion=f"{target / 100:g}" if target <= 100 else None,
+            suggestion=f"{target / 100:g}" if 10 <= target <= 100 else None,
         )
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mlq.spec.bindings import Binding, find_bindings, is_balanced, parse_binding
+from mlq.spec.bindings import (
+    Binding,
+    bind_search_space,
+    find_bindings,
+    is_balanced,
+    parse_binding,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,6 +23,7 @@ from mlq.spec.bindings import Binding, find_bindings, is_balanced, parse_binding
         ("${{parent.jobs.prep.inputs.a.b}}", Binding("jobs.inputs", "a.b", "prep")),
         ("${{inputs.x}}", Binding("inputs", "x")),
         ("${{outputs.x}}", Binding("outputs", "x")),
+        ("${{search_space.x}}", Binding("search_space", "x")),
         ("${{parent.x.y}}", None),
         ("${{parent.jobs.prep}}", None),
         ("${{parent.jobs..outputs.x}}", None),
@@ -52,3 +59,10 @@ def test_bindings_of_a_command_know_whether_they_are_optional() -> None:
 )
 def test_balance(command: str, balanced: bool) -> None:
     assert is_balanced(command) is balanced
+
+
+def test_a_swept_parameter_is_an_input_to_its_trial() -> None:
+    command = "x ${{ search_space.a }} $[[-b ${{search_space.b}}]] ${{inputs.c}} ${{?}}"
+    assert (
+        bind_search_space(command) == "x ${{inputs.a}} $[[-b ${{inputs.b}}]] ${{inputs.c}} ${{?}}"
+    )

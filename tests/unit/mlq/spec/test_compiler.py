@@ -298,7 +298,8 @@ WORDS = st.sampled_from(
      "outputs", "a", "b", "c", "value", "data", "path", "uri_file", "string", "number",
      "settings", "default_compute", "limits", "timeout", "retries", "environment", "optional",
      "default", "enum", "min", "max", "code", "compute", "tags", "identity", "trial", "sweep",
-     "$schema", "<<"]
+     "search_space", "objective", "primary_metric", "goal", "maximize", "sampling_algorithm",
+     "grid", "random", "choice", "values", "max_total_trials", "$schema", "<<"]
 )  # fmt: skip
 TEXTS = WORDS | st.text(max_size=5) | st.sampled_from(
     ["${{parent.inputs.a}}", "${{parent.jobs.a.outputs.value}}", "${{parent.jobs.b.inputs.a}}",
@@ -325,14 +326,52 @@ STEPS = st.fixed_dictionaries(
         "compute": NESTED,
     },
 )
+DRAWN = st.fixed_dictionaries(
+    {"type": st.sampled_from(["choice", "uniform", "qlognormal", "randint"])},
+    optional={
+        "values": st.lists(NESTED, max_size=3),
+        "min_value": SCALARS,
+        "max_value": SCALARS,
+        "q": SCALARS,
+        "mu": SCALARS,
+        "sigma": SCALARS,
+        "upper": SCALARS,
+    },
+)
+TRIALS = st.sampled_from(["mlq:train", "mlq:pass"]) | STEPS | NESTED
+SWEEPS = st.fixed_dictionaries(
+    {"trial": TRIALS | st.fixed_dictionaries({"jobs": st.dictionaries(WORDS, STEPS, max_size=3)})},
+    optional={
+        "search_space": st.dictionaries(WORDS, DRAWN | NESTED, max_size=3) | NESTED,
+        "sampling_algorithm": st.sampled_from(["grid", "random", "bayesian"]) | NESTED,
+        "objective": st.just({"primary_metric": "r2", "goal": "maximize"}) | NESTED,
+        "early_termination": st.just({"type": "bandit", "slack_factor": 1}) | NESTED,
+        "limits": st.just({"max_total_trials": 2}) | NESTED,
+        "inputs": st.dictionaries(WORDS, NESTED, max_size=4) | NESTED,
+        "outputs": st.dictionaries(WORDS, NESTED, max_size=4) | NESTED,
+    },
+)
 FILES = st.fixed_dictionaries(
-    {"type": st.just("pipeline") | TEXTS, "jobs": st.dictionaries(WORDS, STEPS, max_size=4)},
+    {
+        "type": st.just("pipeline") | TEXTS,
+        "jobs": st.dictionaries(WORDS, STEPS | SWEEPS, max_size=4),
+    },
     optional={"inputs": NESTED, "outputs": NESTED, "settings": NESTED, "limits": NESTED},
 )
 
 
+KINDS = [FILES, SWEEPS, st.dictionaries(TEXTS, NESTED, max_size=6)]
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, Any]:
+    # written out as one strategy it has a name of 60 kB, which hypothesis warns of
+    found: dict[str, Any] = draw(draw(st.sampled_from(KINDS)))
+    return found
+
+
 @settings(deadline=None)  # the machine may be busy
-@given(FILES | st.dictionaries(TEXTS, NESTED, max_size=6))
+@given(documents())
 def test_whatever_is_written_there_is_a_plan_or_a_spec_error(data: dict[str, Any]) -> None:
     with suppress(SpecError):
         assert compile_job(Document(data), computes=frozenset({"cpu"})).jobs

@@ -112,3 +112,63 @@ def test_an_edited_job_compiles() -> None:
         ["inputs.x=3"],
     )
     assert compile_job(document, computes=None).jobs[0].inputs["x"].value == 3
+
+
+SWEEP = """\
+type: pipeline
+jobs:
+  tune:
+    type: sweep
+    trial: mlq:train
+    inputs: {data: rows.csv, target: y, estimator: e}
+    search_space: {C: {type: uniform, min_value: 0, max_value: 1}}
+    objective: {primary_metric: r2, goal: maximize}
+  own:
+    type: sweep
+    trial: ./own.yml
+    inputs: {data: {type: uri_file, path: mine.csv}}
+  inline:
+    type: sweep
+    trial:
+      type: pipeline
+      jobs: {deep: {component: deep.yml, inputs: {x: {type: uri_file, path: deep.csv}}}}
+"""
+
+
+def test_files_of_sweeps_are_found() -> None:
+    document = read_document(SWEEP)
+    assert find_local_paths(document) == [
+        ("jobs.tune.inputs.data", "rows.csv"),
+        ("jobs.own.inputs.data.path", "mine.csv"),
+        ("jobs.inline.trial.jobs.deep.inputs.x.path", "deep.csv"),
+    ]
+    assert find_component_files(document) == [
+        ("jobs.own.trial", "./own.yml"),
+        ("jobs.inline.trial.jobs.deep.component", "deep.yml"),
+    ]
+
+
+def test_set_in_a_sweep() -> None:
+    root = read_document(
+        "trial: mlq:train\nsampling_algorithm: random\ninputs: {data: mlq:a:1, estimator: e}\n"
+        "search_space: {C: {type: uniform, min_value: 0, max_value: 1}}\n"
+        "objective: {primary_metric: r2, goal: maximize}"
+    )
+    changed = apply_overrides(
+        root,
+        [
+            "limits.max_total_trials=3",
+            "objective.target=0.5",
+            "search_space.C.max_value=2",
+            "early_termination.type=median_stopping",
+            "sampling_algorithm=bayesian",
+        ],
+    )
+    spec = compile_job(changed, computes=None).jobs[0].spec
+    assert spec["limits"]["max_total_trials"] == 3
+    assert spec["objective"]["target"] == 0.5
+    assert spec["search_space"]["C"]["max_value"] == 2
+    assert spec["early_termination"]["type"] == "median_stopping"
+    with pytest.raises(SpecError) as caught:
+        apply_overrides(root, ["objectiv=1"])
+    assert caught.value.problems[0].suggestion == "objective"
