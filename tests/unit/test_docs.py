@@ -19,6 +19,8 @@ from mlq.lifecycle import LIVE, TERMINAL, TRANSITIONS, Reason, State
 from mlq.settings import Settings
 from mlq.spec import BUILTIN, Port, compile_job, read_document
 from mlq.spec import model as spec
+from mlq.spec.sweep import SWEEP_OUTPUTS
+from mlq.sweeps.space import ARGUMENTS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -124,6 +126,10 @@ KEYS: list[tuple[str, type[BaseModel], tuple[type[BaseModel], ...]]] = [
     ("Command", spec.CommandJob, (spec.Job,)),
     ("Component step", spec.ComponentJob, (spec.Job,)),
     ("Pipeline", spec.PipelineJob, (spec.Job,)),
+    ("Sampling algorithm", spec.SamplingAlgorithm, ()),
+    ("Objective", spec.SweepObjective, ()),
+    ("Early termination", spec.EarlyTermination, ()),
+    ("Limits of a sweep", spec.SweepLimits, (spec.Limits,)),
     ("Settings of a pipeline", spec.Settings, ()),
     ("Retries", spec.Retries, ()),
     ("Limits", spec.Limits, ()),
@@ -149,6 +155,19 @@ def test_every_key_of_a_job_file_is_on_its_page(
     assert sorted(first_words(table)) == sorted(keys_of(model) - inherited)
 
 
+def test_the_page_of_job_files_knows_sweeps() -> None:
+    page = DOCS / "reference" / "job-yaml.md"
+    keys, outputs = tables(section(page, "Sweep"))
+    assert sorted(first_words(keys)) == sorted(
+        keys_of(spec.SweepJob) - (keys_of(spec.Job)) | {"limits"}
+    )
+    assert {words(row[0])[0]: row[1] for row in outputs[1:]} == {
+        name: port.type for name, port in SWEEP_OUTPUTS.items()
+    }
+    (distributions,) = tables(section(page, "Search space"))
+    assert {words(row[0])[0]: tuple(words(row[1])) for row in distributions[1:]} == ARGUMENTS
+
+
 def test_the_page_of_job_files_knows_every_model() -> None:
     described = {model for _, model, _ in KEYS}
     models = {
@@ -160,7 +179,7 @@ def test_the_page_of_job_files_knows_every_model() -> None:
         and not name.startswith("_")
     }
 
-    assert models - described == {spec.PipelineComponent}
+    assert models - described == {spec.PipelineComponent, spec.SweepJob}
     only_here = keys_of(spec.PipelineComponent) - keys_of(spec.CommandComponent)
     assert only_here == {"jobs", "settings"}
     page = read(DOCS / "reference" / "job-yaml.md")
