@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.engine import RowMapping
 
 from mlq.db.tables import jobs, metrics
-from mlq.lifecycle import JobType, Reason, Role, State
+from mlq.lifecycle import LIVE, JobType, Reason, Role, State
 
 _IS_TRIAL = jobs.c.role == Role.TRIAL.value
 _PAST = (
@@ -27,9 +27,19 @@ _PAST = (
 )
 
 
-def read_past(conn: Connection, sweep_id: str, *, first: int) -> list[RowMapping]:
+def read_past(conn: Connection, sweep_id: str, *, first: int) -> list[Mapping[str, Any]]:
     """Trials from number `first` on: id, number, params, state, reason, value."""
-    return list(conn.execute(_PAST, {"sweep": sweep_id, "first": first}).mappings())
+    rows = conn.execute(_PAST, {"sweep": sweep_id, "first": first}).mappings()
+    return [{**row, "params": swept_params(row)} for row in rows]
+
+
+def swept_params(trial: RowMapping) -> dict[str, Any] | None:
+    """The parameters of a trial, whose row has `params` and `is_leaf`; None before they are known.
+
+    A trial that is a pipeline has its own bookkeeping in that column too.
+    """
+    params: dict[str, Any] | None = trial["params"]
+    return params if trial["is_leaf"] or params is None else params.get("swept")
 
 
 def read_steps(
@@ -88,6 +98,14 @@ def count_by_state(conn: Connection, sweep_id: str) -> Mapping[str, int]:
     for state, reason, count in conn.execute(query):
         counts["pruned" if reason == Reason.PRUNED else state] += count
     return counts
+
+
+def count_live_trials(conn: Connection, sweep_id: str) -> int:
+    """Trials that have not ended."""
+    query = select(func.count()).where(
+        jobs.c.parent_id == sweep_id, _IS_TRIAL, jobs.c.state.in_(sorted(LIVE))
+    )
+    return int(conn.scalar(query) or 0)
 
 
 def count_active_runners(conn: Connection, sweep_id: str) -> int:

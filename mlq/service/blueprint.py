@@ -134,9 +134,15 @@ def _columns(plan: Plan, job: PlannedJob, *, digest: str, children: int) -> dict
         "downstreams": 0 if job.role is not None else job.downstreams,
         "open_children": 0 if is_leaf else children,
         "chain_position": None if job.chain is None or job.role else job.chain_position,
-        "timeout_s": None if is_leaf else job.timeout_s,
+        "timeout_s": None if is_leaf else _inner_timeout_s(job),
         "max_failures": job.max_retries + 1,
     }
+
+
+def _inner_timeout_s(job: PlannedJob) -> float | None:
+    """A sweep's own limit, or that of any step."""
+    limits = [job.timeout_s, (job.spec.get("limits") or {}).get("timeout_s")]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _input(source: Source, ids: Sequence[str], found: Mapping[str, Asset]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -132,8 +132,9 @@ def end_early(conn: Connection, attempt: Attempt, *, windows: Windows) -> Finish
         return _finish(conn, claim, settled, Report(), windows=windows, refill=True)
     assert attempt.reusable is not None, "only an attempt that is over ends early"
     outputs = outputs_of(conn, attempt.reusable)
-    settled = transitions.succeed(conn, claim, outputs, cache_key=attempt.cache_key, cached=True)
+    # before the outcome, which may end a trial that looks for them
     reports.copy_metrics(conn, source=attempt.reusable, target=claim.id, attempt=claim.attempt)
+    settled = transitions.succeed(conn, claim, outputs, cache_key=attempt.cache_key, cached=True)
     return _finished(conn, claim, settled, Report(), windows=windows, refill=True)
 
 
@@ -167,6 +168,9 @@ def succeed(
         if not transitions.may_succeed(conn, claim):
             raise transitions.StaleAttempt(claim.id)
         outputs = {**outputs, **effect(conn)}
+    # before the outcome, which may end a trial that looks for them
+    reports.write_metrics(conn, claim.id, claim.attempt, said.metrics)
+    said = replace(said, metrics=())
     settled = transitions.succeed(conn, claim, outputs, cache_key=attempt.cache_key)
     _let_go(conn, claim, settled, RETURNED)
     return _finished(conn, claim, settled, said, windows=windows, refill=refill)

@@ -190,6 +190,8 @@ def _outcome(forest: _Forest, job: Any) -> Iterator[str]:
         expected = State.FAILED
     elif canceled:
         expected = State.CANCELED
+    elif job.role == Role.TRIAL and job.value is None:
+        expected = State.FAILED  # a trial without its metric
     else:
         expected = State.SUCCEEDED
     if job.state != expected:

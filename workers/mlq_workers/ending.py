@@ -24,7 +24,8 @@ class Ending:
     """How a handler ended.
 
     outputs: set means success. Else reason is set for a failure; without one the attempt was
-    canceled or, with is_release, is handed back; yields: and lets others go first.
+    canceled or, with is_release, is handed back; yields: and lets others go first. is_over:
+    it has been handed back already.
     """
 
     outputs: Mapping[str, Any] | None = None
@@ -34,6 +35,7 @@ class Ending:
     error: Mapping[str, Any] | None = None
     is_release: bool = False
     yields: bool = False
+    is_over: bool = False
 
     @classmethod
     def of_exception(cls, error: Exception) -> Ending:

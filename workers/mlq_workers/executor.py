@@ -142,6 +142,8 @@ class Executor:
 
     def _end(self, attempt: Attempt, ending: Ending, said: Report) -> bool:
         """Commit the outcome; while the database is away, try until the keeper ends us."""
+        if ending.is_over:
+            return False
         unknown = False
         while True:
             try:

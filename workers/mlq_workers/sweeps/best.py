@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.engine import RowMapping
 
 from mlq.artifacts import Store
 from mlq.db import Database, reports, sweeps
 from mlq.db.queries.jobs import newest_metrics
+from mlq.db.registry import Artifact
 from mlq.db.reports import MetricValue
 from mlq.errors import StepError
 from mlq.service.execution import Attempt
 from mlq.spec.builtin import BUILTIN
 from mlq.sweeps.objective import Objective
 from mlq_workers.board import Seat
-from mlq_workers.components.trials import prepare_trials
+from mlq_workers.components.trials import Trials, prepare_trials
 from mlq_workers.ending import Ending
 from mlq_workers.handlers import fetch, store_outputs
 from mlq_workers.reporter import Reporter
@@ -44,7 +44,8 @@ class BestHandler:
             if best is None:
                 raise _nothing(conn, sweep_id)
             metrics = newest_metrics(conn, [best["id"]]).get(best["id"], {})
-        params: Mapping[str, Any] = best["params"] or {}
+        params = sweeps.swept_params(best) or {}
+        metrics = metrics or {objective.primary_metric: best["value"]}
         reporter.log(
             "stdout",
             f"Trial {best['ordinal']} is the best: {objective.primary_metric} "
@@ -52,7 +53,18 @@ class BestHandler:
         )
         for name, value in metrics.items():
             reporter.metric(name, value)
-        outputs, stored = _outputs(attempt, best, metrics, scratch, store, reporter, spec)
+        trials = _prepare(attempt, spec, params, store, reporter)
+        stored: Sequence[Artifact] = ()
+        if trials is None:
+            outputs = dict(best["outputs"] or {})
+        else:
+            scratch.mkdir(parents=True, mode=0o700)
+            types = BUILTIN[spec["trial"]["component"]].outputs
+            outputs, stored = store_outputs(
+                store,
+                trials.refit(params, scratch, metrics=metrics),
+                {name: port.type for name, port in types.items()},
+            )
         outputs["best_params"] = {"type": "object", "value": dict(params)}
 
         def note_metrics(conn: Connection, _: Attempt) -> Mapping[str, Any]:
@@ -63,31 +75,24 @@ class BestHandler:
         return Ending(outputs=outputs, artifacts=stored, effect=note_metrics)
 
 
-def _outputs(
+def _prepare(
     attempt: Attempt,
-    best: RowMapping,
-    metrics: Mapping[str, float],
-    scratch: Path,
+    spec: Mapping[str, Any],
+    params: Mapping[str, Any],
     store: Store,
     reporter: Reporter,
-    spec: Mapping[str, Any],
-) -> tuple[dict[str, Any], Any]:
+) -> Trials | None:
+    """What can refit the best trial; None where that has written its outputs itself."""
     component = spec["trial"].get("component")
-    trials = None
-    if component is not None:
-        trials = prepare_trials(
-            component,
-            {name: fetch(store, given) for name, given in attempt.inputs.items()},
-            lambda line: reporter.log("stdout", line + "\n"),
-            primary_metric=spec["objective"]["primary_metric"],
-            swept=frozenset(best["params"] or {}),
-        )
-    if trials is None:
-        return dict(best["outputs"] or {}), ()
-    scratch.mkdir(parents=True, mode=0o700)
-    produced = trials.refit(best["params"] or {}, scratch, metrics=metrics)
-    types = {name: port.type for name, port in BUILTIN[component].outputs.items()}
-    return store_outputs(store, produced, types)
+    if component is None:
+        return None
+    return prepare_trials(
+        component,
+        {name: fetch(store, given) for name, given in attempt.inputs.items()},
+        lambda line: reporter.log("stdout", line + "\n"),
+        primary_metric=spec["objective"]["primary_metric"],
+        swept=frozenset(params),
+    )
 
 
 def _nothing(conn: Connection, sweep_id: str) -> StepError:

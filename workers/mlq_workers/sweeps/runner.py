@@ -24,7 +24,7 @@ from mlq.db.transitions import begin_trial as begin
 from mlq.db.window import Delivery
 from mlq.errors import UnavailableError
 from mlq.lifecycle import Reason, Role, State
-from mlq.service import sweeps
+from mlq.service import sweeps, trial_trees
 from mlq.service.capacity import Windows
 from mlq.service.execution import Attempt, Input
 from mlq.service.sweeps import Finished, Verdict, Wanted
@@ -68,7 +68,38 @@ class RunnerHandler:
         """Run trials until none is left, or until others wait for the slot."""
         assert attempt.claim.parent_id is not None, "a runner is a sweep's child"
         course = self.courses.find(attempt.claim.parent_id, attempt.spec["sweep"])
+        if course.trial.get("type") == "pipeline":
+            return self._tend_trees(course, attempt)
         return _Turn(self, course, attempt, scratch, store, seat, reporter).run()
+
+    def _tend_trees(self, course: Course, attempt: Attempt) -> Ending:
+        """Plant trials that are pipelines, and wait for one of them to end."""
+        while True:
+            try:
+                assignment = self._tend(course, attempt)
+                break
+            except UnavailableError as error:
+                logger.warning("trials of %s wait: %s", course.sweep_id, error)
+                time.sleep(_RETRY_S)
+        if assignment is None:
+            return Ending()
+        self.publish(assignment.deliveries)
+        return Ending(outputs={}) if assignment.verdict == Verdict.END else Ending(is_over=True)
+
+    def _tend(self, course: Course, attempt: Attempt) -> sweeps.Assignment | None:
+        with self.database.read() as conn:
+            if course.learns:
+                course.sync(conn)
+            first, count = trial_trees.count_wanted(
+                conn, attempt, limits=course.limits, size=course.sampler.size
+            )
+        return self.database.transact(
+            trial_trees.tend,
+            attempt,
+            points={number: course.ask(number) for number in range(first, first + count)},
+            objective=course.objective,
+            windows=self.windows,
+        )
 
 
 class _Turn:

@@ -1,0 +1,184 @@
+"""Trials that are whole pipelines: planted below their sweep by its one runner, which parks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from mlq.db import specs, sweeps, transitions, workers
+from mlq.db.transitions import Sweep
+from mlq.db.window import Delivery
+from mlq.ids import new_id
+from mlq.lifecycle import Reason, Role
+from mlq.service.assets import Asset
+from mlq.service.blueprint import draw, edges, rows
+from mlq.service.capacity import Windows
+from mlq.service.execution import Attempt, Input
+from mlq.service.jobs import dispatch
+from mlq.service.sweeps import Assignment, Verdict
+from mlq.spec.embedded import instantiate
+from mlq.spec.plan import Plan, PlannedJob, Source
+from mlq.sweeps.objective import Objective
+
+#: A parked runner looks after its trials itself now and then, whoever forgot to wake it.
+_PARKED_S = 30.0
+
+
+def count_wanted(
+    conn: Connection, attempt: Attempt, *, limits: Mapping[str, Any], size: int | None
+) -> tuple[int, int]:
+    """The number of the next trial, and how many may be planted now."""
+    sweep_id = attempt.claim.parent_id
+    assert sweep_id is not None, "a runner is a sweep's child"
+    changed = transitions.read_sweep(conn, sweep_id).params.get("limits", {})
+    limits = {**limits, **changed}
+    number = transitions.count_trials(conn, sweep_id)
+    most = limits.get("max_concurrent_trials")
+    if most is None:
+        most = max(1, workers.live_slots(conn).get(attempt.claim.compute, 1))
+    ends = [end for end in (limits.get("max_total_trials"), size) if end is not None]
+    left = min(ends) - number if ends else most
+    return number, max(0, min(most - sweeps.count_live_trials(conn, sweep_id), left))
+
+
+def tend(
+    conn: Connection,
+    attempt: Attempt,
+    *,
+    points: Mapping[int, Mapping[str, Any]],
+    objective: Objective,
+    windows: Windows,
+) -> Assignment | None:
+    """Look after the sweep's trials and plant new ones; the runner parks while any of them runs.
+
+    points: number -> parameters of the trials to plant. None when the attempt is not the current
+    one any more; verdict END when the runner has nothing left to do, YIELD when it has parked.
+    """
+    runner = attempt.claim
+    sweep = transitions.hold_sweep(conn, runner)
+    if sweep is None:
+        return None
+    best = sweeps.best_trial(conn, sweep.id, maximize=objective.goal == "maximize")
+    if best is not None and best["value"] != sweep.value:
+        transitions.note_best(conn, sweep.id, best["value"])
+    if sweep.is_stopping or not sweep.is_running:
+        return Assignment(Verdict.END, sweep.moment)
+    if best is not None and objective.reaches_target(best["value"]):
+        settled = transitions.finish_early(conn, sweep.id, reason=Reason.TARGET, spare=runner.id)
+        ready = settled.ready if settled is not None else set()
+        return Assignment(Verdict.END, sweep.moment, deliveries=dispatch(conn, ready, windows))
+    ready = set()
+    if not sweep.is_paused:
+        for number, params in points.items():
+            ready |= _plant(conn, attempt, sweep, number, params)
+    if not sweep.is_paused and not sweeps.count_live_trials(conn, sweep.id):
+        return Assignment(Verdict.END, sweep.moment)
+    transitions.park(conn, runner, delay_s=_PARKED_S)
+    deliveries: Sequence[Delivery] = dispatch(conn, ready | {runner.compute}, windows)
+    return Assignment(Verdict.YIELD, sweep.moment, deliveries=deliveries)
+
+
+def _plant(
+    conn: Connection, attempt: Attempt, sweep: Sweep, number: int, params: Mapping[str, Any]
+) -> set[str]:
+    """Store one trial; returns the computes that it waits for."""
+    runner = attempt.claim
+    spec = attempt.spec["sweep"]
+    embedded = spec["trial"]["plan"]
+    common = sweeps.trial_columns(conn, runner.id)
+    top, *steps = (_bound(job, attempt.inputs) for job in instantiate(embedded, params))
+    top = replace(
+        top,
+        name=str(number),
+        display_name=f"trial {number}",
+        ordinal=number,
+        timeout_s=spec["limits"].get("trial_timeout_s"),
+    )
+    shadow = f"{common['shadow'].rpartition('.')[0]}.{number}"
+    blueprint = draw(_plan([top, *steps], shadow, common), document="", media_type="")
+    ids = [new_id() for _ in blueprint.plan.jobs]
+    specs.add(conn, blueprint.specs, known=())
+    found = {
+        name: Asset(
+            given.type,
+            given.digest,
+            "tree" if given.kind == "tree" else "blob",
+            given.name,
+            given.uri,
+            size_bytes=0,
+        )
+        for name, given in attempt.inputs.items()
+        if given.digest is not None
+    }
+    stored = rows(
+        blueprint,
+        ids,
+        found,
+        actor=common["submitted_by"],
+        force_rerun=runner.force_rerun,
+    )
+    path = f"{common['path']}.{number}".lstrip(".")
+    for row in stored:
+        row["path"] = f"{path}.{row['path']}" if row["path"] else path
+        row["root_id"] = runner.root_id
+        row["generation"] = common["generation"]
+    stored[0] |= {
+        "parent_id": sweep.id,
+        "role": Role.TRIAL.value,
+        "params": _top_params(stored[0]["params"], embedded, params, ids),
+    }
+    return transitions.insert_below(conn, stored, edges(blueprint, ids), at=sweep.moment)
+
+
+def _bound(job: PlannedJob, given: Mapping[str, Input]) -> PlannedJob:
+    """The job with what the runner was given in place of its inputs of kind `input`."""
+    inputs: dict[str, Source] = {}
+    for name, source in job.inputs.items():
+        if source.kind == "input":
+            if source.value not in given:
+                continue  # an optional input that the sweep was not given
+            of_runner = given[source.value]
+            source = (
+                Source("literal", of_runner.value, type=source.type)
+                if of_runner.digest is None
+                else Source("asset", source.value, type=source.type)
+            )
+        inputs[name] = source
+    return replace(job, inputs=inputs)
+
+
+def _plan(jobs: Sequence[PlannedJob], shadow: str, common: Mapping[str, Any]) -> Plan:
+    return Plan(
+        jobs=tuple(jobs),
+        type="pipeline",
+        display_name=shadow,
+        experiment=common["experiment"],
+        description="",
+        tags={},
+        priority=common["priority"],
+        force_rerun=False,
+        outputs={},
+        assets=(),
+        warnings=(),
+    )
+
+
+def _top_params(
+    inner: Mapping[str, Any] | None,
+    embedded: Mapping[str, Any],
+    params: Mapping[str, Any],
+    ids: Sequence[str],
+) -> dict[str, Any]:
+    metric = embedded["metric"]
+    return {
+        **(inner or {}),
+        "swept": dict(params),
+        "metric": {"name": metric["name"], "jobs": [ids[index] for index in metric["jobs"]]},
+        "outputs": {
+            name: {"job": ids[index], "output": output}
+            for name, (index, output) in embedded["outputs"].items()
+        },
+    }
