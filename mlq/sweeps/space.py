@@ -289,10 +289,14 @@ class _Reader:
     def __init__(self) -> None:
         self.problems: list[SpaceProblem] = []
 
-    def note(self, key: Key, message: str, *, word: str = "", known: Sequence[str] = ()) -> None:
+    def note(
+        self, key: Key, message: str, *, word: str = "", known: Sequence[str] = ()
+    ) -> str | None:
+        """Add a problem, and return what is suggested: of `known` the nearest to `word`."""
+        guess = nearest(word, known) if 0 < len(word) <= _MAX_WORD else None
         if len(self.problems) < MAX_PROBLEMS:
-            guess = nearest(word, known) if 0 < len(word) <= _MAX_WORD else None
             self.problems.append(SpaceProblem(key, message, guess))
+        return guess
 
     def read_space(self, raw: Mapping[str, Any], key: Key) -> Space:
         parameters = {}
@@ -334,23 +338,27 @@ class _Reader:
             self.note(
                 (*key, "type"),
                 f"There is no distribution '{str(kind)[:_MAX_WORD]}'; there are {known}.",
-                word=str(kind).lower(),
+                word=kind.lower() if isinstance(kind, str) else "",
                 known=list(ARGUMENTS),
             )
             return None
         wanted = ARGUMENTS[kind]
+        missing = [name for name in wanted if name not in raw]
+        misspelt = set()
         for name in raw:
             if name != "type" and name not in wanted:
-                self.note(
-                    (*key, str(name)),
-                    f"'{str(name)[:_MAX_WORD]}' is not an argument of {kind}, "
-                    f"which takes {', '.join(wanted)}.",
-                    word=str(name),
-                    known=[argument for argument in wanted if argument not in raw],
+                misspelt.add(
+                    self.note(
+                        (*key, str(name)),
+                        f"'{str(name)[:_MAX_WORD]}' is not an argument of {kind}, "
+                        f"which takes {', '.join(wanted)}.",
+                        word=str(name),
+                        known=missing,
+                    )
                 )
-        missing = [name for name in wanted if name not in raw]
         for name in missing:
-            self.note(key, f"{kind} needs '{name}'.")
+            if name not in misspelt:
+                self.note(key, f"{kind} needs '{name}'.")
         if kind == "choice":
             return None if missing else self._choice(raw["values"], (*key, "values"))
         numbers = {name: self._number(raw[name], (*key, name)) for name in wanted if name in raw}
