@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from mlq.db.tables import idempotency_keys
 from mlq.db.together import Prepared, run_together
-from mlq.db.types import now, now_plus
-from mlq.db.upsert import conflict_insert
+from mlq.db.types import Id, now, now_plus
 
 #: The earlier use of a key by a principal, at most one row; parameters: `principal`, `key`.
 EARLIER = Prepared(
@@ -18,6 +18,22 @@ EARLIER = Prepared(
         idempotency_keys.c.key == bindparam("key"),
     )
 )
+
+_NEW_KEY = {
+    **{name: bindparam(name) for name in ("principal", "key", "body_digest")},
+    "job_id": bindparam("job_id", type_=Id),
+    "created_at": now(),
+}
+#: By dialect. By RETURNING: the row count of an INSERT is not kept on PostgreSQL.
+_CLAIM = {
+    dialect: Prepared(
+        insert(idempotency_keys)
+        .values(_NEW_KEY)
+        .on_conflict_do_nothing()
+        .returning(idempotency_keys.c.key)
+    )
+    for dialect, insert in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
+}
 
 
 def find(conn: Connection, *, principal: str, key: str) -> Any | None:
@@ -28,12 +44,9 @@ def find(conn: Connection, *, principal: str, key: str) -> Any | None:
 
 def claim(conn: Connection, *, principal: str, key: str, body_digest: str, job_id: str) -> bool:
     """Take the key; False when another transaction took it first (and has committed by now)."""
-    statement = conflict_insert(conn, idempotency_keys).values(
-        principal=principal, key=key, body_digest=body_digest, job_id=job_id, created_at=now()
-    )
-    # by RETURNING: the row count of an INSERT is not kept on PostgreSQL
-    taken = statement.on_conflict_do_nothing().returning(idempotency_keys.c.key)
-    return conn.execute(taken).first() is not None
+    values = {"principal": principal, "key": key, "body_digest": body_digest, "job_id": job_id}
+    [taken] = run_together(conn, [(_CLAIM[conn.dialect.name], values)])
+    return bool(taken)
 
 
 def forget(conn: Connection, *, older_than_s: float) -> int:
