@@ -18,6 +18,7 @@ _PAST = (
         jobs.c.id,
         jobs.c.ordinal.label("number"),
         jobs.c.params,
+        jobs.c.is_leaf,
         jobs.c.state,
         jobs.c.reason,
         jobs.c.value,

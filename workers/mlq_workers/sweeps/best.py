@@ -66,6 +66,7 @@ class BestHandler:
                 {name: port.type for name, port in types.items()},
             )
         outputs["best_params"] = {"type": "object", "value": dict(params)}
+        outputs["best_value"] = {"type": "number", "value": best["value"]}
 
         def note_metrics(conn: Connection, _: Attempt) -> Mapping[str, Any]:
             values = [MetricValue(name, value) for name, value in metrics.items()]
