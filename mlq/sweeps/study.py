@@ -66,22 +66,13 @@ def export_study(
 ) -> None:
     """Write an Optuna study file (SQLite) that optuna-dashboard and optuna.load_study open.
 
-    name: what the study is called in it. Takes about 10 ms a trial, Optuna's own time.
-    Raises FileExistsError where something is at `path`.
+    name: what the study is called in it. Raises FileExistsError where something is at `path`.
     """
-    from optuna.storages import RDBStorage
-
-    from mlq.sweeps.coordinates import shown_coordinates
+    from mlq.sweeps.study_file import write_study
 
     if path.exists():
         raise FileExistsError(f"{path} is there already. Choose another name, or remove it first.")
-    storage = RDBStorage(f"sqlite:///{path.absolute()}")
-    try:
-        study = _create_study(objective, storage=storage, name=name)
-        study.add_trials(_freeze(trials, space, shown_coordinates(space)))
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+    write_study(build_study(trials, space, objective), path, name=name)
 
 
 def importance(trials: Iterable[Past], space: Space, objective: Objective) -> dict[str, float]:
@@ -168,11 +159,11 @@ def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, (bool, list, dict)) else value
 
 
-def _create_study(objective: Objective, *, storage: Any = None, name: str | None = None) -> Study:
+def _create_study(objective: Objective) -> Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction=objective.goal, storage=storage, study_name=name)
+    study = optuna.create_study(direction=objective.goal)
     study.set_user_attr("primary_metric", objective.primary_metric)
     return study
 

@@ -35,7 +35,8 @@ def records() -> list[TrialRecord]:
         TrialRecord(3, draw.ask(3), "running", started=START),
         TrialRecord(4, {"estimator": "by hand"}, "succeeded", 0.9, **times),
         TrialRecord(5, draw.ask(5), "canceled", reason="target", **times),
-        TrialRecord(6, draw.ask(6), "succeeded", math.nan, **times),
+        TrialRecord(6, draw.ask(6), "succeeded", math.nan, {0: math.nan, 1: -math.inf}, **times),
+        TrialRecord(7, draw.ask(7), "succeeded", math.inf, **times),
     ]
 
 
@@ -43,15 +44,15 @@ def test_a_study_has_every_trial_as_it_ended() -> None:
     study = build_study(records(), parse_space(MODELS), MAXIMIZE)
 
     assert [trial.state.name for trial in study.trials] == [
-        *("COMPLETE", "FAIL", "PRUNED", "RUNNING", "COMPLETE", "FAIL", "FAIL")
+        *("COMPLETE", "FAIL", "PRUNED", "RUNNING", "COMPLETE", "FAIL", "FAIL", "COMPLETE")
     ]
     assert study.direction.name == "MAXIMIZE"
     assert study.trials[0].intermediate_values == {0: 0.4, 1: 0.5}
     assert study.trials[0].duration == timedelta(seconds=1.5)
     assert study.trials[2].user_attrs["reason"] == "pruned"
     # added by hand, from outside the space
-    assert study.best_trial.params == {}
-    assert study.best_trial.user_attrs["params"] == {"estimator": "by hand"}
+    assert study.trials[4].params == {}
+    assert study.trials[4].user_attrs["params"] == {"estimator": "by hand"}
 
 
 def test_parameters_are_shown_as_people_wrote_them() -> None:
@@ -97,10 +98,28 @@ def test_an_exported_file_is_a_study_of_optuna(tmp_path: Path) -> None:
     export_study(records(), space, MAXIMIZE, path, name="churn")
     study = optuna.load_study(study_name="churn", storage=f"sqlite:///{path}")
 
-    shown = build_study(records(), space, MAXIMIZE).trials
-    assert [trial.params for trial in study.trials] == [trial.params for trial in shown]
-    assert [trial.values for trial in study.trials] == [trial.values for trial in shown]
+    shown = build_study(records(), space, MAXIMIZE)
+    assert [told(trial) for trial in study.trials] == [told(trial) for trial in shown.trials]
+    assert study.direction == shown.direction
     assert study.user_attrs == {"primary_metric": "score"}
+    # and Optuna can go on with it
+    study.tell(study.ask(shown.trials[0].distributions), 0.7)
+    assert len(study.trials) == len(shown.trials) + 1
+
+
+def told(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    """All of a trial but its id, NaN as text."""
+    record = {key: value for key, value in trial.__dict__.items() if key != "_trial_id"}
+    return {**record, "intermediate_values": str(sorted(trial.intermediate_values.items()))}
+
+
+def test_a_file_that_cannot_be_finished_is_not_left(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.db"
+    trial = Past(0, {"C": object()}, "succeeded", 1.0)
+
+    with pytest.raises(TypeError):
+        export_study([trial], parse_space(MODELS), MAXIMIZE, path, name="churn")
+    assert not path.exists()
 
 
 def test_an_export_overwrites_nothing(tmp_path: Path) -> None:
