@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -29,6 +29,7 @@ def plain(raw: dict[str, Any]) -> Any:
     return stats.uniform(raw["min_value"], raw["max_value"] - raw["min_value"])
 
 
+@settings(deadline=None)
 @given(uniforms() | normals(), inside)
 def test_quantiles_are_those_of_scipy_rounded_as_azure_does(raw: dict[str, Any], u: float) -> None:
     drawn = drawn_from(raw)
@@ -47,6 +48,7 @@ def test_quantiles_are_those_of_scipy_rounded_as_azure_does(raw: dict[str, Any],
     assert value == pytest.approx(azure * raw["q"])
 
 
+@settings(deadline=None)
 @given(uniforms(quantised=True), st.floats(0, 1))
 def test_quantised_values_are_multiples_inside_the_range(raw: dict[str, Any], u: float) -> None:
     drawn = drawn_from(raw)
@@ -58,6 +60,7 @@ def test_quantised_values_are_multiples_inside_the_range(raw: dict[str, Any], u:
     assert drawn.contains(value)
 
 
+@settings(deadline=None)
 @given(uniforms() | normals(), st.floats(0, 1), st.floats(0, 1))
 def test_quantiles_never_fall(raw: dict[str, Any], one: float, other: float) -> None:
     drawn = drawn_from(raw)
@@ -65,6 +68,7 @@ def test_quantiles_never_fall(raw: dict[str, Any], one: float, other: float) -> 
     assert drawn.value(min(one, other)) <= drawn.value(max(one, other))
 
 
+@settings(deadline=None)
 @given(normals(), inside)
 def test_a_normal_value_tells_its_quantile(raw: dict[str, Any], u: float) -> None:
     assume("q" not in raw)

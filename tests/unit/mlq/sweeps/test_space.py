@@ -16,6 +16,7 @@ from tests.unit.mlq.sweeps.spaces import MODELS, choice, countable, spaces, unif
 unit = st.floats(0, 1)
 
 
+@settings(deadline=None)
 @given(spaces())
 def test_a_space_survives_being_written(raw: dict[str, Any]) -> None:
     space = parse_space(raw)
@@ -25,6 +26,7 @@ def test_a_space_survives_being_written(raw: dict[str, Any]) -> None:
     assert again.as_dict() == space.as_dict()
 
 
+@settings(deadline=None)
 @given(spaces(), st.data())
 def test_every_point_of_the_cube_is_a_trial_of_the_space(
     raw: dict[str, Any], data: st.DataObject
@@ -38,7 +40,7 @@ def test_every_point_of_the_cube_is_a_trial_of_the_space(
     assert json.loads(json.dumps(params)) == params
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(spaces(countable))
 def test_the_grid_has_every_point_once(raw: dict[str, Any]) -> None:
     space = parse_space(raw)

@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlq.sweeps.objective import Objective
@@ -66,6 +66,7 @@ RULES: list[tuple[Mapping[str, Any], Callable[[list[float], list[list[float]]], 
 
 @pytest.mark.parametrize("goal", [MAXIMIZE, MINIMIZE], ids=["maximize", "minimize"])
 @pytest.mark.parametrize(("spec", "rule"), RULES)
+@settings(deadline=None)
 @given(trials=curves)
 def test_decisions_are_those_of_the_formula(
     spec: Mapping[str, Any],
@@ -86,6 +87,7 @@ def test_decisions_are_those_of_the_formula(
         assert asks(termination, *(sign * v for v in own[:count])) == rule(own[:count], there)
 
 
+@settings(deadline=None)
 @given(trials=st.lists(st.lists(st.integers(0, 9), min_size=9, max_size=9), max_size=12))
 def test_hyperband_decides_as_optuna_halves(trials: list[list[int]]) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
