@@ -93,6 +93,7 @@ def _prepare(
         lambda line: reporter.log("stdout", line + "\n"),
         primary_metric=spec["objective"]["primary_metric"],
         swept=frozenset(params),
+        only_refit=True,
     )
 
 
