@@ -49,6 +49,7 @@ def attach(*, port: int | None) -> Iterator[Attached]:
     process = _start(port)
     try:
         with _open(load_settings()) as client:
+            _wait_for_worker(client)
             yield Attached(client, settings.home, is_own=True)
     finally:
         _stop(process)
@@ -85,6 +86,13 @@ def _wait_until_ready(client: Client) -> None:
                 hint="`mlq doctor` says what is missing.",
             )
         time.sleep(0.2)
+
+
+def _wait_for_worker(client: Client) -> None:
+    """A moment for its own worker to report; the story must not begin with "no live worker"."""
+    deadline = time.monotonic() + 15
+    while not client.workers.list() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _start(port: int | None) -> subprocess.Popen[str]:

@@ -38,6 +38,11 @@ def create_version(
     if not 0 < len(file_name) <= 255 or "/" in file_name or not file_name.isprintable():
         raise invalid(f"{file_name!r:.80} is no file name: 1 to 255 characters without slash.")
     check_text(description, what="description")
+    if type == "uri_file" and size_bytes == 0:
+        raise invalid(
+            f"'{file_name}' is empty: it has 0 bytes, and no version of '{name}' was made.",
+            hint="With curl, send the file's bytes: --data-binary @FILE.",
+        )
     registry.add_artifacts(conn, [Artifact(digest, registry.data_kind(type), size_bytes)])
     while True:
         # Whoever loses a race for a number finds the winner's row, or takes the next number.

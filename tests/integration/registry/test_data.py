@@ -82,6 +82,7 @@ def test_what_makes_no_sense_is_refused(database: Database) -> None:
         {"file_name": "a/b"},
         {"file_name": "a\x00b"},
         {"description": "\x00"},
+        {"size_bytes": 0},
     ]:
         with pytest.raises(MlqError) as refused:
             create(database, A, **wrong)
