@@ -71,9 +71,12 @@ class Course:
         before = self.seconds
         self.seconds = seconds if before is None else before + _WEIGHT * (seconds - before)
 
-    def ask(self, point: int) -> Params:
-        """The parameters of the sampler's point `point`."""
-        return self.sampler.ask(point)
+    def ask(self, number: int, point: int) -> Params:
+        """The parameters of trial `number`, which is the sampler's point `point`.
+
+        A sampler that learns knows trials by their numbers, people's own among them.
+        """
+        return self.sampler.ask(number if self.sampler.needs_history else point)
 
     def note(self, past: Sequence[Past]) -> None:
         """Learn from trials."""

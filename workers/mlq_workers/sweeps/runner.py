@@ -96,7 +96,7 @@ class RunnerHandler:
         return self.database.transact(
             trial_trees.tend,
             attempt,
-            points={number: course.ask(number) for number in range(first, first + count)},
+            points={number: course.ask(number, number) for number in range(first, first + count)},
             objective=course.objective,
             windows=self.windows,
         )
@@ -223,7 +223,7 @@ class _Turn:
         course = self._course
         if course.learns:
             self._sync(trial)
-        params = dict(trial.params) if trial.params is not None else course.ask(point)
+        params = dict(trial.params) if trial.params is not None else course.ask(trial.number, point)
         seconds = course.seconds
         if course.trials is None or seconds is None or seconds >= _SHOWN_S:
             begun = self._begin(trial, params)
