@@ -53,12 +53,14 @@ def submitted_tree(rows: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, A
     steps = [job for job in plan.jobs if job.parent == 0]
     for job in sorted(steps, key=attrgetter("ordinal"))[:MAX_CHILDREN]:
         row = rows[job.index]
-        waits = [plan.jobs[index].name for index in job.upstreams]
+        # no edges are stored between the leaves of a sweep
+        upstreams = job.upstreams if job.role is None else ()
+        waits = [plan.jobs[index].name for index in upstreams]
         words = f"waiting for {queues.listed(waits)}" if waits else None
         view = _job_view(
             {**row, "now": row["created_at"]},
             metrics={},
-            upstreams=[rows[index]["id"] for index in job.upstreams],
+            upstreams=[rows[index]["id"] for index in upstreams],
             waiting_for=words if row["state"] == "pending" else None,
         )
         if not row["is_leaf"]:

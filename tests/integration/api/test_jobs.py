@@ -54,8 +54,16 @@ def test_a_submitted_pipeline_is_shown_at_once(client: httpx.Client) -> None:
                 },
             },
         },
+        {
+            "type": "sweep",
+            "trial": {"command": "echo ${{inputs.x}}"},
+            "search_space": {"x": {"type": "choice", "values": [1, 2]}},
+            "sampling_algorithm": "grid",
+            "objective": {"primary_metric": "score", "goal": "maximize"},
+            "limits": {"max_total_trials": 2},
+        },
     ],
-    ids=["command", "inputs", "nested"],
+    ids=["command", "inputs", "nested", "sweep"],
 )
 def test_the_answer_to_a_submission_is_what_is_stored(
     client: httpx.Client, document: dict[str, Any]
