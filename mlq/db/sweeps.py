@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, literal, select
 from sqlalchemy.engine import RowMapping
 
+from mlq.db.queries import jobs as jobs_query
 from mlq.db.tables import jobs, metrics
 from mlq.lifecycle import LIVE, JobType, Reason, Role, State
 
+_NAMED = 20
 _IS_TRIAL = jobs.c.role == Role.TRIAL.value
 _PAST = (
     select(
@@ -117,6 +119,32 @@ def count_active_runners(conn: Connection, sweep_id: str) -> int:
         jobs.c.state == State.RUNNING.value,
     )
     return int(conn.scalar(query) or 0)
+
+
+def count_waiting_trials(conn: Connection, sweep_id: str) -> int:
+    """Trials that no runner holds: given back, or added by somebody."""
+    query = select(func.count()).where(
+        jobs.c.parent_id == sweep_id,
+        jobs.c.role == literal(Role.TRIAL.value, literal_execute=True),
+        jobs.c.state == literal(State.QUEUED.value, literal_execute=True),
+        jobs.c.runner_id.is_(None),
+    )
+    return int(conn.scalar(query) or 0)
+
+
+def find_sweeps(conn: Connection, job_id: str) -> list[RowMapping]:
+    """The sweeps below a job: id, path; a few at most."""
+    tree = jobs_query.subtree(job_id)
+    query = select(jobs.c.id, jobs.c.path).where(
+        jobs.c.id.in_(tree), jobs.c.type == JobType.SWEEP.value, jobs.c.id != job_id
+    )
+    return list(conn.execute(query.order_by(jobs.c.id).limit(_NAMED)).mappings())
+
+
+def trial_columns_of_sweep(conn: Connection, sweep_id: str) -> dict[str, Any]:
+    """What a new trial has in common with the sweep's runners."""
+    query = select(jobs.c.id).where(jobs.c.parent_id == sweep_id, jobs.c.role == Role.RUNNER.value)
+    return trial_columns(conn, conn.execute(query.order_by(jobs.c.ordinal).limit(1)).scalar_one())
 
 
 def trial_columns(conn: Connection, runner_id: str) -> dict[str, Any]:

@@ -145,7 +145,8 @@ def _assign(
     limits: Mapping[str, Any],
 ) -> Assignment:
     most = limits.get("max_concurrent_trials")
-    if most is not None and _slot(runner) > most:
+    if most is not None and transitions.is_surplus(conn, runner, most=most):
+        transitions.dismiss(conn, runner)
         return Assignment(Verdict.END, sweep.moment)
     if wanted.trials <= 0:
         return Assignment(Verdict.RUN, sweep.moment)
@@ -162,6 +163,7 @@ def _assign(
         # towards the end in smaller pieces, so that all runners end at about the same time
         count = min(count, left, max(1, -(-left // (2 * max(active, 1)))))
     if count <= 0:
+        transitions.dismiss(conn, runner)
         settled = transitions.retire_runners(conn, sweep.id)
         assert settled is not None, "the sweep's own runner is live"
         return Assignment(Verdict.END, sweep.moment)
@@ -179,7 +181,3 @@ def _run(sweep: Sweep, trials: Sequence[Trial], added: Sequence[int]) -> Assignm
     # trials that people added have numbers too, but are none of the sampler's points
     points = [trial.number - bisect_left(added, trial.number) for trial in trials]
     return Assignment(Verdict.RUN, sweep.moment, trials, points)
-
-
-def _slot(runner: Claim) -> int:
-    return int(runner.path.rpartition("-")[2])

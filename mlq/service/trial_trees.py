@@ -75,6 +75,7 @@ def tend(
         for number, params in points.items():
             ready |= _plant(conn, attempt, sweep, number, params)
     if not sweep.is_paused and not sweeps.count_live_trials(conn, sweep.id):
+        transitions.dismiss(conn, runner)
         return Assignment(Verdict.END, sweep.moment)
     transitions.park(conn, runner, delay_s=_PARKED_S)
     deliveries: Sequence[Delivery] = dispatch(conn, ready | {runner.compute}, windows)

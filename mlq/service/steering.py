@@ -1,0 +1,268 @@
+"""What people do to a sweep that has not ended: pause it, move its limits, add trials of their own.
+
+Every function locks the sweep's tree, and raises ConflictError where there is nothing to steer: the
+job is no sweep, has ended, is stopping, or is making its outputs already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import RowMapping
+
+from mlq.db import sweeps, transitions
+from mlq.db.queries import jobs as query
+from mlq.db.window import Delivery
+from mlq.errors import ConflictError, MlqError, nearest
+from mlq.lifecycle import TERMINAL, JobType, State
+from mlq.service import jobs
+from mlq.service.capacity import Windows
+from mlq.service.jobs import dispatch
+from mlq.spec.plan import canonical_json
+from mlq.spec.sweep import DEFAULT_RUNNERS
+from mlq.sweeps.distributions import Distribution
+from mlq.sweeps.space import Branch, Choice, Space, parse_space
+
+#: What may be changed, as a job file writes it.
+LIMITS = ("max_total_trials", "max_concurrent_trials", "timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Trials that were added. numbers: theirs; deliveries: to publish after the commit."""
+
+    numbers: Sequence[int]
+    deliveries: list[Delivery] = field(default_factory=list)
+
+
+def pause(conn: Connection, job_id: str, *, actor: str) -> None:
+    """Let runners finish the trial that they are at, and start none before `resume`.
+
+    Time goes on counting against the sweep's timeout. Nothing happens where it is paused already.
+    """
+    sweep = _hold(conn, job_id)
+    if sweep["paused_at"] is None:
+        transitions.pause(conn, sweep, actor=actor)
+
+
+def resume(conn: Connection, job_id: str, *, actor: str, windows: Windows) -> list[Delivery]:
+    """Let a paused sweep go on; of any other job, run again what did not succeed.
+
+    Raises ConflictError unless the job is a paused sweep, or a finished root that did not succeed.
+    """
+    row = query.read(conn, job_id)
+    if row["type"] != JobType.SWEEP or row["paused_at"] is None or row["state"] in TERMINAL:
+        return jobs.resume(conn, job_id, actor=actor, windows=windows)
+    sweep = _hold(conn, job_id)
+    if sweep["paused_at"] is None:
+        return []
+    return dispatch(conn, transitions.unpause(conn, sweep, actor=actor), windows)
+
+
+def set_limits(
+    conn: Connection, job_id: str, changes: Mapping[str, Any], *, actor: str, windows: Windows
+) -> list[Delivery]:
+    """Raise or lower limits of a sweep; trials that have begun are finished.
+
+    changes: some of LIMITS, as the job file has them; None takes a limit away.
+    Raises MlqError (code `invalid`) where nothing would end the sweep any more.
+    """
+    sweep = _hold(conn, job_id)
+    plan = _Plan.read(conn, sweep)
+    timeout_s = changes.get("timeout", sweep["timeout_s"])
+    own = {name: value for name, value in changes.items() if name != "timeout"}
+    limits = {**(sweep["params"] or {}).get("limits", {}), **own}
+    plan = plan.limited({**plan.limits, **limits})
+    if plan.total is None and timeout_s is None and plan.target is None:
+        raise MlqError(
+            "Nothing would end this sweep any more.",
+            code="invalid",
+            hint="Keep one of max_total_trials and timeout, or cancel the sweep when you have seen "
+            "enough.",
+        )
+    if not changes:
+        return []
+    transitions.set_limits(
+        conn, sweep, limits=limits, timeout_s=timeout_s, changed=changes, actor=actor
+    )
+    return dispatch(conn, _see_to_runners(conn, sweep, plan, added=0), windows)
+
+
+def add_trials(
+    conn: Connection,
+    job_id: str,
+    points: Sequence[Mapping[str, Any]],
+    *,
+    actor: str,
+    windows: Windows,
+) -> Added:
+    """Try these points too, before any others; they do not count against `max_total_trials`.
+
+    points: of each new trial, name -> value of every swept parameter; values may lie outside of
+    what the search space draws. Raises MlqError (code `invalid`) for names that it does not have
+    and for missing ones.
+    """
+    sweep = _hold(conn, job_id)
+    plan = _Plan.read(conn, sweep)
+    if sweep["state"] != State.RUNNING:
+        raise ConflictError(
+            "The sweep has not started yet.",
+            hint="Add trials once it runs; `mlq job show` says what it waits for.",
+        )
+    if plan.tries_pipelines:
+        raise ConflictError(
+            "Trials of this sweep are pipelines, to which none can be added by hand.",
+            hint="Submit the pipeline with these parameters as a job of its own.",
+        )
+    for index, point in enumerate(points):
+        _check_point(index, point, plan.space)
+    first = transitions.count_trials(conn, sweep["id"])
+    numbers = range(first, first + len(points))
+    if not points:
+        return Added(numbers)
+    transitions.add_trials(
+        conn,
+        sweep["id"],
+        numbers,
+        template=sweeps.trial_columns_of_sweep(conn, sweep["id"]),
+        runner_id=None,
+        params=[dict(point) for point in points],
+    )
+    transitions.note_added(conn, sweep, numbers, actor=actor)
+    ready = _see_to_runners(conn, sweep, plan, added=len(points))
+    return Added(numbers, dispatch(conn, ready, windows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How far a sweep goes. added: how many of its trials people have added."""
+
+    space: Space
+    limits: Mapping[str, Any]
+    size: int | None
+    target: float | None
+    added: int
+    tries_pipelines: bool
+
+    @classmethod
+    def read(cls, conn: Connection, sweep: RowMapping) -> _Plan:
+        spec = query.spec(conn, sweep["id"])
+        params = sweep["params"] or {}
+        space = parse_space(spec["search_space"])
+        return cls(
+            space=space,
+            limits={**spec["limits"], **params.get("limits", {})},
+            size=space.grid_size() if spec["sampling"]["type"] == "grid" else None,
+            target=spec["objective"].get("target"),
+            added=len(params.get("added", ())),
+            tries_pipelines=spec["trial"].get("type") == "pipeline",
+        )
+
+    def limited(self, limits: Mapping[str, Any]) -> _Plan:
+        """The same with other limits."""
+        return _Plan(self.space, limits, self.size, self.target, self.added, self.tries_pipelines)
+
+    @property
+    def total(self) -> int | None:
+        """How many trials of the sampler there are at most; None without an end."""
+        ends = [end for end in (self.limits.get("max_total_trials"), self.size) if end is not None]
+        return min(ends, default=None)
+
+
+def _hold(conn: Connection, job_id: str) -> RowMapping:
+    """Lock the sweep's tree and read it. Raises ConflictError where it cannot be steered."""
+    row = query.read(conn, job_id)
+    if row["type"] != JobType.SWEEP:
+        raise no_sweep(conn, row)
+    sweep = transitions.hold_for_steering(conn, job_id)
+    if sweep["state"] in TERMINAL:
+        raise ConflictError(
+            f"The sweep has ended: it is {sweep['state']}.",
+            hint="Submit it again with what it should try; `mlq job resume` goes on with one that "
+            "did not succeed.",
+        )
+    if sweep["cancel_requested_at"] is not None or sweep["reason"] is not None:
+        raise ConflictError("The sweep is stopping.", hint="Wait for its end: `mlq job stream`.")
+    if sweep["best"] != State.PENDING:
+        raise ConflictError(
+            "The sweep has run all its trials and is making its outputs.",
+            hint="Submit another one with what is left to try.",
+        )
+    return sweep
+
+
+def no_sweep(conn: Connection, row: RowMapping) -> ConflictError:
+    """The error for a job that should be a sweep, with the sweeps below it."""
+    below = sweeps.find_sweeps(conn, row["id"])
+    listed = ", ".join(f"{found['path']} ({found['id']})" for found in below)
+    return ConflictError(
+        f"Job '{row['path'] or row['display_name']}' is a {row['type']}, not a sweep.",
+        code="not_a_sweep",
+        hint=f"Its sweeps: {listed}." if below else "`mlq job list` shows what others are.",
+    )
+
+
+def _see_to_runners(conn: Connection, sweep: RowMapping, plan: _Plan, *, added: int) -> set[str]:
+    """Give the sweep the runners that it needs; returns the computes on which they wait."""
+    if plan.tries_pipelines:
+        ready = transitions.wake(conn, sweep)
+        live = transitions.count_runners(conn, sweep["id"])
+        return ready | transitions.add_runners(conn, sweep, 1 - live)
+    most = plan.limits.get("max_concurrent_trials") or DEFAULT_RUNNERS
+    wanted = most - transitions.count_runners(conn, sweep["id"])
+    if plan.total is not None:
+        given_out = transitions.count_trials(conn, sweep["id"])
+        left = max(0, plan.total + plan.added + added - given_out)
+        wanted = min(wanted, left + sweeps.count_waiting_trials(conn, sweep["id"]))
+    return transitions.add_runners(conn, sweep, wanted)
+
+
+def _check_point(index: int, point: Mapping[str, Any], space: Space) -> None:
+    known = space.names()
+    for name, value in point.items():
+        if name not in known:
+            guess = nearest(name, known)
+            raise MlqError(
+                f"Point {index + 1}: the search space has no parameter '{name:.100}'.",
+                code="invalid",
+                hint=f"Did you mean '{guess}'?" if guess else f"It has {_join(known)}.",
+            )
+        try:
+            canonical_json(value)
+        except (TypeError, ValueError) as error:
+            raise MlqError(
+                f"Point {index + 1}: the value of '{name}' is not JSON.", code="invalid"
+            ) from error
+    missing = _names_of_every_trial(space) - point.keys()
+    if missing:
+        raise MlqError(
+            f"Point {index + 1} has no value for {_join(missing)}.",
+            code="invalid",
+            hint="Give every swept parameter.",
+        )
+
+
+def _names_of_every_trial(space: Space) -> frozenset[str]:
+    """Names that a trial has whatever is chosen for it."""
+    found = [_names_given(name, drawn) for name, drawn in space.parameters.items()]
+    return frozenset[str]().union(*found)
+
+
+def _names_given(name: str, drawn: Distribution) -> frozenset[str]:
+    if not isinstance(drawn, Choice):
+        return frozenset({name})
+    of_values = [
+        _names_of_every_trial(value.space) | value.constants.keys()
+        if isinstance(value, Branch)
+        else frozenset({name})
+        for value in drawn.values
+    ]
+    return reduce(frozenset.intersection, of_values)
+
+
+def _join(names: Any) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
