@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mlq.errors import MlqError
 from mlq.service import models
 from tests.acceptance.conftest import OpenStack
 from tests.acceptance.stack import Stack
@@ -49,18 +50,23 @@ def run(stack: Stack, content: bytes, *, target: str = "y", prepare: bool = True
     return stack.tree(job)
 
 
+def test_an_empty_file_makes_no_version(stack: Stack) -> None:
+    with pytest.raises(MlqError, match="is empty: it has 0 bytes") as refused:
+        stack.upload("nothing", b"")
+    assert refused.value.code == "invalid"
+
+
 @pytest.mark.parametrize("prepare", [True, False], ids=["preprocess", "train"])
 @pytest.mark.parametrize(
     ("content", "target", "code", "words"),
     [
         (GOOD, "z", "missing_column", "z"),
-        (b"", "y", "empty_data", "empty"),
         (b"a,b,y\n", "y", "empty_data", "no rows"),
         (BLANK_COLUMN, "y", "invalid_target", "y"),
         (ONE_CLASS, "y", "one_class_target", "yes"),
         (GARBAGE, "y", "invalid_data", "binary"),
     ],
-    ids=["no-target", "empty", "header-only", "all-missing", "one-class", "garbage"],
+    ids=["no-target", "header-only", "all-missing", "one-class", "garbage"],
 )
 def test_data_that_no_step_can_use(
     stack: Stack, content: bytes, target: str, code: str, words: str, prepare: bool
