@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -47,12 +47,13 @@ class Wanted:
     """What a runner asks for.
 
     trials: how many at most; slice_is_over: it has had its turn; size: how many points the sampler
-    has, None for no end.
+    has, None for no end. ask: the parameters of a point, where they are to be stored at once.
     """
 
     trials: int
     slice_is_over: bool
     size: int | None
+    ask: Callable[[int], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,17 +168,24 @@ def _assign(
         settled = transitions.retire_runners(conn, sweep.id)
         assert settled is not None, "the sweep's own runner is live"
         return Assignment(Verdict.END, sweep.moment)
+    numbers = range(next_number, next_number + count)
+    ask = wanted.ask
     trials = transitions.add_trials(
         conn,
         sweep.id,
-        range(next_number, next_number + count),
+        numbers,
         template=sweeps.trial_columns(conn, runner.id),
         runner_id=runner.id,
+        params=[ask(_point(number, added)) for number in numbers] if ask is not None else None,
     )
     return _run(sweep, trials, added)
 
 
 def _run(sweep: Sweep, trials: Sequence[Trial], added: Sequence[int]) -> Assignment:
-    # trials that people added have numbers too, but are none of the sampler's points
-    points = [trial.number - bisect_left(added, trial.number) for trial in trials]
+    points = [_point(trial.number, added) for trial in trials]
     return Assignment(Verdict.RUN, sweep.moment, trials, points)
+
+
+def _point(number: int, added: Sequence[int]) -> int:
+    # trials that people added have numbers too, but are none of the sampler's points
+    return number - bisect_left(added, number)

@@ -59,6 +59,11 @@ class Course:
         """Seconds that one trial may take."""
         return self.limits.get("trial_timeout_s")
 
+    @property
+    def is_foreseen(self) -> bool:
+        """Whether parameters are stored when trials are claimed: one may be killed for its time."""
+        return self.trial_timeout_s is not None and not self.sampler.needs_history
+
     def batch_size(self) -> int:
         """How many trials to claim at once: by their measured time about a second's worth."""
         if self.seconds is None or self.trials is None:

@@ -169,6 +169,7 @@ class _Turn:
             trials=course.batch_size() - len(self._backlog),
             slice_is_over=slice_is_over,
             size=course.sampler.size,
+            ask=course.sampler.ask if course.is_foreseen else None,
         )
         again = False
         while True:
@@ -224,8 +225,7 @@ class _Turn:
         if course.learns:
             self._sync(trial)
         params = dict(trial.params) if trial.params is not None else course.ask(trial.number, point)
-        seconds = course.seconds
-        if course.trials is None or seconds is None or seconds >= _SHOWN_S:
+        if self._is_shown(trial):
             begun = self._begin(trial, params)
             if begun is None:
                 return None  # canceled meanwhile
@@ -267,6 +267,15 @@ class _Turn:
         if course.learns:
             course.note([told.as_past(_past_state(state), value)])
         return None
+
+    def _is_shown(self, trial: Trial) -> bool:
+        """Whether a commit says that the trial runs, and with which parameters."""
+        course = self._course
+        if course.trials is None or course.seconds is None or course.seconds >= _SHOWN_S:
+            return True
+        # who is killed cannot say any more what it was called with
+        may_be_killed = trial.attempt > 0 or course.trial_timeout_s is not None
+        return may_be_killed and trial.params is None
 
     def _begin(self, trial: Trial, params: Mapping[str, Any]) -> Trial | None:
         while True:
