@@ -206,6 +206,11 @@ class Seat:
         number, order = _ORDER.unpack_from(self._memory, self._base + 80)
         return Order(order) if number == self._number else Order.NONE
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the worker takes no more work: what comes in pieces had better be handed on."""
+        return bool(_DRAIN.unpack_from(self._memory, 0)[0])
+
     def vacate(self) -> None:
         """Hold nothing."""
         self._write(0, bytes(16), 0, 0.0, 0.0)

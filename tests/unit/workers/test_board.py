@@ -107,8 +107,10 @@ def test_only_what_is_still_held_is_cleared(board: Board) -> None:
 
 def test_draining_begins_once_it_is_said(board: Board) -> None:
     assert board.drains_at is None
+    assert not board.seat(0).is_draining
     board.drain_at(12.5)
     assert board.drains_at == 12.5
+    assert board.seat(0).is_draining
 
 
 def test_who_opens_it_later_finds_everything(board: Board, tmp_path: Path) -> None:

@@ -143,6 +143,8 @@ class _Turn:
                 return Ending(yields=True)
             if assignment.verdict == Verdict.END:
                 return Ending(outputs={})
+            if self._seat.is_draining:
+                return Ending(is_release=True)
             self._backlog.extend(zip(assignment.trials, assignment.points, strict=True))
             stop = self._run_batch()
             if stop is not None:
@@ -166,7 +168,7 @@ class _Turn:
         """Record and claim; while the database is away, try until the keeper ends us."""
         course = self._course
         wanted = Wanted(
-            trials=course.batch_size() - len(self._backlog),
+            trials=0 if self._seat.is_draining else course.batch_size() - len(self._backlog),
             slice_is_over=slice_is_over,
             size=course.sampler.size,
             ask=course.sampler.ask if course.is_foreseen else None,
@@ -199,11 +201,10 @@ class _Turn:
         """Run what is claimed; an ending where the turn is over before that."""
         began = self._clock()
         while self._backlog:
-            order = self._seat.order()
-            if order == Order.DRAIN:
-                return Ending(is_release=True)
-            if order == Order.CANCEL:
+            if self._seat.order() == Order.CANCEL:
                 return Ending()
+            if self._seat.is_draining:
+                return None  # what has ended is recorded, then the rest handed back
             trial, point = self._backlog.popleft()
             ending = self._run_trial(trial, point)
             if ending is not None:
