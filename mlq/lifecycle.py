@@ -43,15 +43,16 @@ class Reason(StrEnum):
     TARGET = "target"  # a sweep reached its target
     UPSTREAM = "upstream"  # skipped: an upstream did not succeed
     PRUNED = "pruned"  # a trial that early termination stopped
-    CONDITION = "condition"  # skipped: branch not taken
+    CONDITION = "condition"  # skipped: branch not taken, or round not needed
 
 
 class Role(StrEnum):
-    """What a sweep's child is for. Runners and `best` are leaves that only the sweep knows."""
+    """What a child is for that is no step; runners and `best` are leaves that only a sweep has."""
 
     RUNNER = "runner"  # runs trials, one after the other
     BEST = "best"  # makes the sweep's outputs from the best trial
     TRIAL = "trial"
+    ROUND = "round"  # a repeated job once, on the budget of that round
 
 
 class JobType(StrEnum):

@@ -129,14 +129,22 @@ def _columns(plan: Plan, job: PlannedJob, *, digest: str, children: int) -> dict
         "priority": plan.priority,
         "spec_digest": digest,
         "tags": dict(plan.tags if job.parent is None else job.tags),
-        # `best` waits for its runners however they end: see mlq.db.transitions.cascade
-        "waiting_on": 1 if job.role == Role.BEST else len(job.upstreams),
+        "waiting_on": _waiting_on(job),
         "downstreams": 0 if job.role is not None else job.downstreams,
         "open_children": 0 if is_leaf else children,
         "chain_position": None if job.chain is None or job.role else job.chain_position,
         "timeout_s": None if is_leaf else _inner_timeout_s(job),
         "max_failures": job.max_retries + 1,
     }
+
+
+def _waiting_on(job: PlannedJob) -> int:
+    """Upstreams; `best` and rounds wait without edges: see mlq.db.transitions.cascade."""
+    if job.role == Role.BEST:
+        return 1  # its runners, however they end
+    if job.role == Role.ROUND:
+        return min(job.ordinal, 1)  # the round before it, should that not be good enough
+    return len(job.upstreams)
 
 
 def _inner_timeout_s(job: PlannedJob) -> float | None:
@@ -171,6 +179,8 @@ def _inner_params(plan: Plan, job: PlannedJob, ids: Sequence[str]) -> dict[str, 
         params["stop_on_failure"] = True
     if any(other.parent == job.index and other.type in INNER_TYPES for other in plan.jobs):
         params["has_inner"] = True
+    if "rounds" in job.spec:
+        params["rounds"] = job.spec["rounds"]
     outputs = job.spec.get("outputs")
     if outputs:
         prefix = f"{job.path}." if job.path else ""

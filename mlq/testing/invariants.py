@@ -14,6 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from mlq.db.tables import events, job_edges, jobs
+from mlq.db.transitions import rounds
+from mlq.db.transitions.rounds import Verdict
 from mlq.lifecycle import LIVE, TERMINAL, TRANSITIONS, JobType, Reason, Role, State
 
 
@@ -61,6 +63,9 @@ def _counters(forest: _Forest, job: Any) -> Iterator[str]:
     open_upstreams = sum(row.state != State.SUCCEEDED for row in forest.upstreams[job.id])
     if job.role == Role.BEST:
         open_upstreams += job.state == State.PENDING  # it waits for the runners, without edges
+    if job.role == Role.ROUND and job.state == State.PENDING:
+        before = _rounds(forest, job.parent_id)[: job.ordinal]
+        open_upstreams += any(row.state != State.SUCCEEDED for row in before)
     if job.state in (State.PENDING, State.QUEUED, State.RUNNING, State.SUCCEEDED):
         if job.waiting_on != open_upstreams:
             yield f"waiting_on is {job.waiting_on}, not {open_upstreams}"
@@ -104,6 +109,8 @@ def _stuck(forest: _Forest, job: Any) -> Iterator[str]:
     started = parent is None or parent.state == State.RUNNING
     if started and job.waiting_on == 0:
         yield "has nothing to wait for, and yet is pending"
+    if job.role == Role.ROUND and started and _verdict(forest, parent) != Verdict.WAIT:
+        yield "nothing starts it: no round before it is under way"
     for row in forest.upstreams[job.id]:
         if row.state in TERMINAL and row.state != State.SUCCEEDED:
             yield f"waits for {row.path}, which is {row.state}"
@@ -128,7 +135,11 @@ def _skipped(forest: _Forest, job: Any) -> Iterator[str]:
         row.role == Role.RUNNER and row.state == State.FAILED
         for row in forest.children[job.parent_id]
     )
-    if not because_of_upstream and not because_of_parent and not because_of_runner:
+    because_of_round = job.role == Role.ROUND and (
+        _verdict(forest, parent)
+        == (Verdict.GOOD if job.reason == Reason.CONDITION else Verdict.STOP)
+    )
+    if not (because_of_upstream or because_of_parent or because_of_runner or because_of_round):
         yield "nothing explains why"
 
 
@@ -162,6 +173,17 @@ def _inner(forest: _Forest, job: Any) -> Iterator[str]:
         yield "children were released before it started"
 
 
+def _rounds(forest: _Forest, job_id: str) -> list[Any]:
+    """The rounds of a repeated job, in order."""
+    found = [row for row in forest.children[job_id] if row.role == Role.ROUND]
+    return sorted(found, key=lambda row: row.ordinal)
+
+
+def _verdict(forest: _Forest, repeated: Any) -> Verdict:
+    goal = repeated.params["rounds"]["goal"]
+    return rounds.judge(_rounds(forest, repeated.id), goal=goal)[0]
+
+
 def _is_held(job: Any) -> bool:
     """Whether it is a trial that only its runner counts."""
     return bool(job.role == Role.TRIAL and job.is_leaf)
@@ -182,6 +204,10 @@ def _outcome(forest: _Forest, job: Any) -> Iterator[str]:
         return
     # a sweep's trials are its results, and its runners may be stopped when it has what it wants
     telling = [row for row in forest.children[job.id] if row.role != Role.TRIAL]
+    repeated = (job.params or {}).get("rounds")
+    if repeated:
+        bad, _ = rounds.conclude(_rounds(forest, job.id), goal=repeated["goal"])
+        telling = [bad] if bad is not None else []
     failed = [row for row in telling if row.state == State.FAILED]
     canceled = any(row.state == State.CANCELED for row in telling if row.role != Role.RUNNER)
     if job.cancel_requested_at is not None:

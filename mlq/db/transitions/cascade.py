@@ -26,7 +26,9 @@ from sqlalchemy import (
 
 from mlq.db.tables import job_edges, jobs, latest_metrics
 from mlq.db.together import Prepared
+from mlq.db.transitions import rounds
 from mlq.db.transitions.change import BoundChange, Change, Noting, apply_together
+from mlq.db.transitions.rounds import Verdict
 from mlq.db.types import Id, Json, now
 from mlq.db.window import take_turns
 from mlq.lifecycle import JobType, Reason, Role, State
@@ -293,6 +295,7 @@ _WAKE = (
     .values(not_before=None, dispatched_at=None)
     .returning(jobs.c.id, jobs.c.compute, jobs.c.ordinal)
 )
+_LET_START = update(jobs).where(jobs.c.id == bindparam("round")).values(waiting_on=0)
 _METRIC = select(latest_metrics.c.value).where(
     latest_metrics.c.job_id == bindparam("job"), latest_metrics.c.key == bindparam("key")
 )
@@ -357,7 +360,9 @@ def _wait_for_message(
         settled.ready.add(compute)
 
 
-def _skip(conn: Connection, which: ColumnElement[bool]) -> list[Ended]:
+def _skip(
+    conn: Connection, which: ColumnElement[bool], *, reason: Reason = Reason.UPSTREAM
+) -> list[Ended]:
     """Skip pending and queued jobs and all that lies below them."""
     ended: list[Ended] = []
     top = True
@@ -367,7 +372,7 @@ def _skip(conn: Connection, which: ColumnElement[bool]) -> list[Ended]:
             .where(which, jobs.c.state.in_((State.PENDING.value, State.QUEUED.value)))
             .values(
                 state=State.SKIPPED.value,
-                reason=Reason.UPSTREAM.value,
+                reason=reason.value,
                 finished_at=now(),
                 dispatched_at=None,
                 not_before=None,
@@ -398,6 +403,8 @@ def _close_parents(
             _wake_runner(conn, root_id, parent_id, settled)
         if parent_id in failed and (row.params or {}).get("stop_on_failure"):
             ended += _skip(conn, jobs.c.parent_id == parent_id)
+        if (row.params or {}).get("rounds"):
+            ended += _go_round(conn, root_id, row, settled)
         ended += _close_if_done(conn, root_id, row, settled)
     return ended
 
@@ -410,6 +417,20 @@ def _close_if_done(conn: Connection, root_id: str, row: Any, settled: Settled) -
         return [_close(conn, row)]
     if row.open_children == 1 and row.type == JobType.SWEEP:
         return _queue_best(conn, root_id, row.id, settled)
+    return []
+
+
+def _go_round(conn: Connection, root_id: str, repeated: Any, settled: Settled) -> list[Ended]:
+    """A round may have ended: start the next one, or skip those that are not needed any more."""
+    found = rounds.read(conn, repeated.id)
+    verdict, one = rounds.judge(found, goal=repeated.params["rounds"]["goal"])
+    if verdict == Verdict.START:
+        conn.execute(_LET_START, {"round": one.id})
+        return _start_inner(conn, root_id, [one.id], settled)
+    if verdict in (Verdict.GOOD, Verdict.STOP):
+        why = Reason.CONDITION if verdict == Verdict.GOOD else Reason.UPSTREAM
+        left = [other.id for other in found if other.state == State.PENDING]
+        return _skip(conn, jobs.c.id.in_(left), reason=why) if left else []
     return []
 
 
@@ -433,8 +454,13 @@ def _queue_best(conn: Connection, root_id: str, sweep_id: str, settled: Settled)
 def _close(conn: Connection, row: Any) -> Ended:
     """Give an inner job the outcome that its children add up to."""
     is_sweep = row.type == JobType.SWEEP
-    find = _FIRST_UNSUCCESSFUL_OF_SWEEP if is_sweep else _FIRST_UNSUCCESSFUL
-    bad = conn.execute(find, {"parent": row.id}).one_or_none()
+    repeated = (row.params or {}).get("rounds")
+    best_round: Any | None = None
+    if repeated:
+        bad, best_round = rounds.conclude(rounds.read(conn, row.id), goal=repeated["goal"])
+    else:
+        find = _FIRST_UNSUCCESSFUL_OF_SWEEP if is_sweep else _FIRST_UNSUCCESSFUL
+        bad = conn.execute(find, {"parent": row.id}).one_or_none()
     reason: str | None = None
     error: dict[str, Any] | None = None
     outputs: dict[str, Any] | None = None
@@ -455,6 +481,9 @@ def _close(conn: Connection, row: Any) -> Ended:
         reason = row.reason  # of a sweep that ended early: target or timeout
         outputs = _collect_outputs(conn, (row.params or {}).get("outputs"))
     value = row.value
+    if state == State.SUCCEEDED and best_round is not None:
+        reason = best_round.reason if best_round.reason == Reason.TARGET else None
+        outputs, value = best_round.outputs, best_round.value
     if row.role == Role.TRIAL and state == State.SUCCEEDED:
         value = _find_metric(conn, row.params["metric"])
         if value is None:

@@ -37,25 +37,28 @@ _QUEUE_ROOT = Change(
     returning=(jobs.c.compute, jobs.c.ordinal),
 )
 _below = jobs.alias("below")
-_sweep = jobs.alias("sweep")
-_UNSUCCESSFUL_SWEEPS = select(_sweep.c.id).where(
-    _sweep.c.root_id == bindparam("root"),
-    _sweep.c.type == JobType.SWEEP.value,
-    _sweep.c.state.in_(_UNSUCCESSFUL),
+_reopened = (
+    select(jobs.c.id)
+    .where(jobs.c.id == bindparam("root"), jobs.c.state.in_(_UNSUCCESSFUL))
+    .cte("reopened", recursive=True)
+)
+# From the top down: what failed below a job that has succeeded (a trial, a round) is over.
+_reopened = _reopened.union_all(
+    select(_below.c.id).where(
+        _below.c.parent_id == _reopened.c.id,
+        or_(
+            and_(
+                _below.c.state.in_(_UNSUCCESSFUL),
+                # what early termination decided stands
+                _below.c.reason.is_distinct_from(Reason.PRUNED.value),
+            ),
+            _below.c.role == Role.RUNNER.value,
+        ),
+    )
 )
 _REOPEN = Change(
     update(jobs)
-    .where(
-        jobs.c.root_id == bindparam("root"),
-        or_(
-            and_(
-                jobs.c.state.in_(_UNSUCCESSFUL),
-                # what early termination decided stands
-                jobs.c.reason.is_distinct_from(Reason.PRUNED.value),
-            ),
-            and_(jobs.c.role == Role.RUNNER.value, jobs.c.parent_id.in_(_UNSUCCESSFUL_SWEEPS)),
-        ),
-    )
+    .where(jobs.c.id.in_(select(_reopened.c.id)))
     .values(
         state=State.PENDING.value,
         reason=None,
@@ -262,11 +265,21 @@ def _begin(conn: Connection, root_id: str, *, is_leaf: bool) -> Settled:
 
 def _recount(conn: Connection, root_id: str) -> None:
     """Compute both counters of a tree's pending jobs from its edges and children."""
-    upstream, child = jobs.alias("upstream"), jobs.alias("child")
+    upstream, earlier, child = jobs.alias("upstream"), jobs.alias("earlier"), jobs.alias("child")
     waiting = (
         select(func.count())
         .select_from(job_edges.join(upstream, upstream.c.id == job_edges.c.upstream))
         .where(job_edges.c.downstream == jobs.c.id, upstream.c.state != State.SUCCEEDED.value)
+        .scalar_subquery()
+    )
+    waiting_rounds = (
+        select(func.count())
+        .where(
+            earlier.c.parent_id == jobs.c.parent_id,
+            earlier.c.role == Role.ROUND.value,
+            earlier.c.ordinal < jobs.c.ordinal,
+            earlier.c.state != State.SUCCEEDED.value,
+        )
         .scalar_subquery()
     )
     children = (
@@ -283,7 +296,11 @@ def _recount(conn: Connection, root_id: str) -> None:
         update(jobs)
         .where(jobs.c.root_id == root_id, jobs.c.state == State.PENDING.value)
         .values(
-            waiting_on=case((jobs.c.role == Role.BEST.value, 1), else_=waiting),
+            waiting_on=case(
+                (jobs.c.role == Role.BEST.value, 1),
+                (jobs.c.role == Role.ROUND.value, case((waiting_rounds > 0, 1), else_=0)),
+                else_=waiting,
+            ),
             open_children=children,
         )
     )

@@ -25,12 +25,16 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Pipe:
-    """A pipeline; steps in an order in which upstreams come first."""
+    """A pipeline; steps in an order in which upstreams come first.
 
-    steps: Mapping[str, Leaf | Pipe | Sweep]
+    outputs: name -> (path of the leaf below that writes it, its output's name).
+    """
+
+    steps: Mapping[str, Step]
     after: Sequence[str] = ()
     stop_on_failure: bool = False
     timeout_s: float | None = None
+    outputs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,19 @@ class Sweep:
     after: Sequence[str] = ()
     compute: str = "cpu"
     timeout_s: float | None = None
+    outputs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """A pipeline or sweep that is repeated until it is good enough."""
+
+    of: Pipe | Sweep
+    count: int = 3
+    after: Sequence[str] = ()
+
+
+Step = Leaf | Pipe | Sweep | Rounds
 
 
 def line(length: int, **of_each: Any) -> Pipe:
@@ -59,7 +76,7 @@ def join(width: int) -> Pipe:
     return Pipe({**steps, "join": Leaf(after=list(steps))})
 
 
-def plan(root: Leaf | Pipe | Sweep, *, name: str = "t", priority: int = 0, **more: Any) -> Plan:
+def plan(root: Step, *, name: str = "t", priority: int = 0, **more: Any) -> Plan:
     """The plan of a tree; `more` replaces fields of the plan."""
     jobs: list[PlannedJob] = []
     _add(jobs, root, None, "", name, 0, (), 0, None, 0)
@@ -81,7 +98,7 @@ def plan(root: Leaf | Pipe | Sweep, *, name: str = "t", priority: int = 0, **mor
 
 def _add(
     jobs: list[PlannedJob],
-    step: Leaf | Pipe | Sweep,
+    step: Step,
     parent: int | None,
     path: str,
     name: str,
@@ -97,7 +114,11 @@ def _add(
     if leaf is not None:
         retries = {"max_retries": leaf.retries, "delay_s": leaf.delay_s}
         spec = {"retries": retries, "is_deterministic": leaf.deterministic, **leaf.spec}
-    elif isinstance(step, Pipe):
+    elif isinstance(step, Rounds):
+        spec = {"rounds": {"goal": "maximize" if isinstance(step.of, Sweep) else None}}
+    elif isinstance(step, Pipe | Sweep):
+        spec["outputs"] = step.outputs
+    if isinstance(step, Pipe):
         spec["continue_on_step_failure"] = not step.stop_on_failure
     jobs.append(
         PlannedJob(
@@ -117,7 +138,7 @@ def _add(
             chain=chain,
             chain_position=position,
             max_retries=leaf.retries if leaf else 0,
-            timeout_s=None if isinstance(step, Leaf) else step.timeout_s,
+            timeout_s=step.timeout_s if isinstance(step, Pipe | Sweep) else None,
             is_deterministic=bool(leaf and leaf.deterministic),
         )
     )
@@ -125,7 +146,17 @@ def _add(
         _add_steps(jobs, step, index, path)
     if isinstance(step, Sweep):
         _add_leaves(jobs, step, index, path)
+    if isinstance(step, Rounds):
+        _add_rounds(jobs, step, index, path)
     return index
+
+
+def _add_rounds(jobs: list[PlannedJob], rounds: Rounds, parent: int, path: str) -> None:
+    for ordinal in range(rounds.count):
+        name = f"round-{ordinal + 1}"
+        below = f"{path}.{name}" if path else name
+        index = _add(jobs, rounds.of, parent, below, name, ordinal, (), 0, None, 0)
+        jobs[index] = replace(jobs[index], role="round")
 
 
 def _add_leaves(jobs: list[PlannedJob], sweep: Sweep, parent: int, path: str) -> None:

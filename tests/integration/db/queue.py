@@ -20,7 +20,7 @@ from mlq.service import jobs as service
 from mlq.service.capacity import Windows
 from mlq.service.execution import Attempt, Finished, Report, SpecCache
 from mlq.testing import invariants
-from tests.integration.db.plans import Leaf, Pipe, Sweep, plan
+from tests.integration.db.plans import Step, plan
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Queue:
         self.windows = Windows(per_slot=8)
         self.specs = SpecCache()
 
-    def submit(self, root: Leaf | Pipe | Sweep, **more: Any) -> Tree:
+    def submit(self, root: Step, **more: Any) -> Tree:
         """Submit a tree; `more` goes to the plan, force_rerun and key to the submission."""
         options = {name: more.pop(name) for name in ("force_rerun",) if name in more}
         submitted = self.database.transact(

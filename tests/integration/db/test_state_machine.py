@@ -28,7 +28,7 @@ from mlq.service import jobs as service
 from mlq.service.capacity import Windows
 from mlq.service.execution import Attempt, Finished, Report, SpecCache
 from mlq.testing import invariants
-from tests.integration.db.plans import Leaf, Pipe, plan
+from tests.integration.db.plans import Leaf, Pipe, Rounds, Step, plan
 
 MAX_LOST = 3
 SAID = Report()
@@ -36,15 +36,17 @@ SAID = Report()
 
 @st.composite
 def pipes(draw: st.DrawFn, depth: int = 0) -> Pipe:
-    """A random small pipeline, with pipelines inside it."""
-    steps: dict[str, Leaf | Pipe] = {}
+    """A random small pipeline, with pipelines inside it, some of them repeated."""
+    steps: dict[str, Step] = {}
     for number in range(draw(st.integers(0 if depth else 1, 5 - 2 * depth))):
         after = (
             draw(st.lists(st.sampled_from(sorted(steps)), unique=True, max_size=3)) if steps else []
         )
         if depth < 2 and draw(st.integers(0, 3)) == 0:
             inner = draw(pipes(depth=depth + 1))
-            step: Leaf | Pipe = Pipe(inner.steps, after, inner.stop_on_failure)
+            step: Step = Pipe(inner.steps, after, inner.stop_on_failure)
+            if draw(st.booleans()):
+                step = Rounds(inner, draw(st.integers(1, 3)), after)
         else:
             step = Leaf(
                 after,
@@ -79,13 +81,13 @@ class QueueMachine(RuleBasedStateMachine):
 
     # -- what happens ---------------------------------------------------------------------------
 
-    @initialize(tree=pipes())
-    def begin(self, tree: Pipe) -> None:
+    @initialize(tree=st.one_of(pipes(), st.builds(Rounds, pipes())))
+    def begin(self, tree: Step) -> None:
         self.submit(tree)
 
     @precondition(lambda self: self.count("root") < 3)
     @rule(tree=st.one_of(pipes(), st.builds(Leaf, retries=st.integers(0, 1))))
-    def submit(self, tree: Leaf | Pipe) -> None:
+    def submit(self, tree: Step) -> None:
         service.submit(
             self.conn,
             plan(tree),
@@ -122,14 +124,19 @@ class QueueMachine(RuleBasedStateMachine):
         self.expect(attempt, row, finished, {expected})
 
     @precondition(lambda self: self.attempts)
-    @rule(pick=st.randoms(use_true_random=False), latest=st.integers(0, 3), retry=st.booleans())
-    def fail(self, pick: Any, latest: int, retry: bool) -> None:
+    @rule(
+        pick=st.randoms(use_true_random=False),
+        latest=st.integers(0, 3),
+        retry=st.booleans(),
+        reason=st.sampled_from([Reason.ERROR, Reason.REJECTED]),
+    )
+    def fail(self, pick: Any, latest: int, retry: bool, reason: Reason) -> None:
         attempt = self.choose(pick, latest)
         row = self.row(attempt)
         finished = execution.fail(
             self.conn,
             attempt,
-            reason=Reason.ERROR,
+            reason=reason,
             error={},
             said=SAID,
             windows=self.windows,
