@@ -9,11 +9,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 ARGS ?=
 export PYTHON
 
-.PHONY: help demo up test check lint format bench requirements clean
+.PHONY: help demo up test check lint format bench bench-sweeps requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.ready-up  ## data to a rolled-back model in under a minute
 	@$(BIN)/mlq demo $(ARGS)
@@ -37,6 +37,9 @@ format: $(VENV)/.ready-dev  ## rewrite the sources as `check` wants them
 
 bench: $(VENV)/.ready-dev  ## the platform's cost next to bare Celery
 	$(BIN)/python -m benchmarks.overhead $(ARGS)
+
+bench-sweeps: $(VENV)/.ready-dev  ## sweeps next to joblib and GridSearchCV
+	$(BIN)/python -m benchmarks.sweeps $(ARGS)
 
 requirements: $(VENV)/.ready-dev  ## pin the images' packages again
 	$(PIP) uv
