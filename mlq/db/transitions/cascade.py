@@ -346,7 +346,12 @@ def _start_inner(conn: Connection, root_id: str, ids: list[str], settled: Settle
         for row in _QUEUE_ENTRIES.apply(conn, {"parents": parents}, kind="job.queue"):
             if row.compute is not None:  # trials of a resumed sweep wait for a runner instead
                 waiting.setdefault(row.compute, {})[row.id] = row.ordinal
-        nested = [row.id for row in started if (row.params or {}).get("has_inner")]
+        # of a sweep that is resumed, trials may be pipelines
+        nested = [
+            row.id
+            for row in started
+            if row.type == JobType.SWEEP or (row.params or {}).get("has_inner")
+        ]
         ids = list(conn.scalars(_INNER_ENTRIES, {"parents": nested})) if nested else []
     _wait_for_message(conn, root_id, waiting, settled)
     return ended

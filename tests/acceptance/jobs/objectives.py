@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 Report = Callable[[str, float, int], None]
@@ -23,6 +24,12 @@ def line(x: float, seconds: float = 0.0) -> float:
     """x itself."""
     time.sleep(seconds)
     return float(x)
+
+
+def measured(x: float, data: Path) -> dict[str, float]:
+    """x itself, given data that are there."""
+    assert data.stat().st_size > 0
+    return {"score": float(x)}
 
 
 def fussy(x: int, bad: str, at: int, seconds: float = 0.0) -> Any:

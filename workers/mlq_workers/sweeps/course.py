@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mlq.sweeps.termination import Termination, make_termination
 from sqlalchemy import Connection
 
 from mlq.db import sweeps
@@ -15,6 +14,7 @@ from mlq.lifecycle import TERMINAL, Reason, State
 from mlq.sweeps.objective import Objective
 from mlq.sweeps.samplers import Past, Sampler, make_sampler
 from mlq.sweeps.space import Params, parse_space
+from mlq.sweeps.termination import Termination, make_termination
 from mlq_workers.components.trials import Trials
 
 #: Seconds of work that a runner claims at once, and at most so many trials.
