@@ -29,6 +29,7 @@ from mlq_api.routes import (
     job_streams,
     jobs,
     models,
+    sweeps,
     tokens,
 )
 from mlq_api.server import POOL_SIZE, STATEMENT_TIMEOUT_S, Server
@@ -37,6 +38,7 @@ _NOUNS = (
     jobs,
     job_outputs,
     job_streams,
+    sweeps,
     data,
     models,
     endpoints,

@@ -7,6 +7,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mlq_api.sweep_schemas import SweepSummary
+
 T = TypeVar("T")
 
 _ID = "0199f2c81a2b7c3d8e4f5a6b7c8d9e0f"
@@ -110,7 +112,12 @@ class Job(BaseModel):
     archived_at: datetime | None = None
     duration_s: float | None = None
     upstreams: list[str] = []
-    children: list[Job] | None = None
+    sweep: SweepSummary | None = Field(
+        default=None, description="Of a sweep that is shown itself or as a step."
+    )
+    children: list[Job] | None = Field(
+        default=None, description="A sweep's are its trials, and listed by `/children` only."
+    )
 
 
 class PlannedStep(BaseModel):

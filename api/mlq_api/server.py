@@ -61,6 +61,8 @@ class Server:
         self._writes = Lane("writes", threads=writers, capacity=_CAPACITY, timeout_s=_TIMEOUT_S)
         #: files and calculations, whose length depends on what a caller sent
         self.files = Lane("files", threads=4, capacity=_CAPACITY, timeout_s=300)
+        #: tables and study files of sweeps, one at a time
+        self.studies = Lane("studies", threads=1, capacity=16, timeout_s=300)
         #: questions to broker and store that may hang
         self.checks = Lane("checks", threads=3, capacity=32, timeout_s=10)
         self.broker_probe = Probe(lambda: self.checks.call(self.broker.check))
@@ -120,7 +122,14 @@ class Server:
         """End streams and threads. What was opened by others stays open."""
         self.hub.close()
         await self.http.aclose()
-        for lane in (self._publisher, self._writes, self._reads, self.files, self.checks):
+        for lane in (
+            self._publisher,
+            self._writes,
+            self._reads,
+            self.files,
+            self.studies,
+            self.checks,
+        ):
             lane.close()
 
     def _publish(self, deliveries: Sequence[Delivery]) -> None:

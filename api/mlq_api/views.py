@@ -10,35 +10,52 @@ from urllib.parse import quote
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
+from mlq.db import sweeps
 from mlq.db.queries import jobs as query
 from mlq.db.queries import queues
 from mlq.db.workers import SILENT_AFTER_S
+from mlq.lifecycle import JobType, Role
 from mlq.spec import Plan
+from mlq_api.sweep_views import sweep_view, sweep_views
 from mlq_api.wire import iso
 
 #: Children shown inside their parent; the rest is at `/children`.
 MAX_CHILDREN = 1000
 MAX_DEPTH = 8
+_HIDDEN = (Role.RUNNER, Role.BEST)
 _TIMES = ("created_at", "queued_at", "started_at", "finished_at", "cancel_requested_at")
 
 
 def job_tree(conn: Connection, job_id: str, *, depth: int) -> dict[str, Any]:
-    """A job with `depth` levels of children. Raises NotFoundError."""
+    """A job with `depth` levels of children. Raises NotFoundError.
+
+    A sweep has a summary in place of its trials, which are too many to come along.
+    """
     root = query.read(conn, job_id)
     levels = [[root]]
     while len(levels) <= depth:
-        parents = [row["id"] for row in levels[-1] if not row["is_leaf"]]
+        parents = [row["id"] for row in levels[-1] if _has_steps(row)]
         if not parents:
             break
         levels.append(query.children(conn, parents, limit=MAX_CHILDREN))
     rows = [row for level in levels for row in level]
     shown = {view["id"]: view for view in job_views(conn, rows)}
+    for sweep_id, view in sweep_views(conn, [r for r in rows if _is_sweep(r)]).items():
+        shown[sweep_id]["sweep"] = view
     for row in rows:
-        if not row["is_leaf"]:
+        if _has_steps(row):
             shown[row["id"]].setdefault("children", [])
         if row is not root:
             shown[row["parent_id"]].setdefault("children", []).append(shown[row["id"]])
     return shown[root["id"]]
+
+
+def _is_sweep(row: RowMapping | Mapping[str, Any]) -> bool:
+    return bool(row["type"] == JobType.SWEEP)
+
+
+def _has_steps(row: RowMapping | Mapping[str, Any]) -> bool:
+    return not row["is_leaf"] and not _is_sweep(row)
 
 
 def submitted_tree(rows: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, Any]:
@@ -49,24 +66,26 @@ def submitted_tree(rows: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, A
     """
     root_row = {**rows[0], "now": rows[0]["created_at"]}
     root = _job_view(root_row, metrics={}, upstreams=(), waiting_for=None)
+    if _is_sweep(rows[0]):
+        root["sweep"] = sweep_view(rows[0], plan.jobs[0].spec, counts={}, best=None)
     children = []
-    steps = [job for job in plan.jobs if job.parent == 0]
+    steps = [job for job in plan.jobs if job.parent == 0 and job.role not in _HIDDEN]
     for job in sorted(steps, key=attrgetter("ordinal"))[:MAX_CHILDREN]:
         row = rows[job.index]
-        # no edges are stored between the leaves of a sweep
-        upstreams = job.upstreams if job.role is None else ()
-        waits = [plan.jobs[index].name for index in upstreams]
+        waits = [plan.jobs[index].name for index in job.upstreams]
         words = f"waiting for {queues.listed(waits)}" if waits else None
         view = _job_view(
             {**row, "now": row["created_at"]},
             metrics={},
-            upstreams=[rows[index]["id"] for index in upstreams],
+            upstreams=[rows[index]["id"] for index in job.upstreams],
             waiting_for=words if row["state"] == "pending" else None,
         )
-        if not row["is_leaf"]:
+        if _is_sweep(row):
+            view["sweep"] = sweep_view(row, job.spec, counts={}, best=None)
+        if _has_steps(row):
             view["children"] = []
         children.append(view)
-    if not rows[0]["is_leaf"]:
+    if _has_steps(rows[0]):
         root["children"] = children
     return root
 
@@ -120,7 +139,7 @@ def _job_view(
         "worker": row["worker"],
         "inputs": {name: _input_view(value) for name, value in (row["inputs"] or {}).items()},
         "outputs": output_views(row["id"], row["outputs"]),
-        "params": row["params"] or {},
+        "params": _params(row),
         "metrics": metrics,
         "tags": row["tags"] or {},
         "parent_id": row["parent_id"],
@@ -131,6 +150,12 @@ def _job_view(
         "duration_s": duration,
         "upstreams": list(upstreams),
     }
+
+
+def _params(row: RowMapping | Mapping[str, Any]) -> Mapping[str, Any]:
+    if row["role"] == Role.TRIAL:
+        return sweeps.swept_params(row) or {}
+    return {} if _is_sweep(row) else row["params"] or {}
 
 
 def _input_view(stored: Mapping[str, Any]) -> dict[str, Any]:

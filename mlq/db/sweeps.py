@@ -36,7 +36,7 @@ def read_past(conn: Connection, sweep_id: str, *, first: int) -> list[Mapping[st
     return [{**row, "params": swept_params(row)} for row in rows]
 
 
-def swept_params(trial: RowMapping) -> dict[str, Any] | None:
+def swept_params(trial: RowMapping | Mapping[str, Any]) -> dict[str, Any] | None:
     """The parameters of a trial, whose row has `params` and `is_leaf`; None before they are known.
 
     A trial that is a pipeline has its own bookkeeping in that column too.

@@ -256,7 +256,7 @@ def _names_given(name: str, drawn: Distribution) -> frozenset[str]:
     if not isinstance(drawn, Choice):
         return frozenset({name})
     of_values = [
-        _names_of_every_trial(value.space) | value.constants.keys()
+        _names_of_every_trial(value.space).union(value.constants)
         if isinstance(value, Branch)
         else frozenset({name})
         for value in drawn.values

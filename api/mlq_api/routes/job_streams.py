@@ -8,16 +8,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection
+from sqlalchemy.engine import RowMapping
 from starlette.responses import StreamingResponse
 
 from mlq.db.events import Cursor as Place
-from mlq.db.events import read_after
+from mlq.db.events import Event, read_after
 from mlq.db.queries import history
 from mlq.db.queries import jobs as query
 from mlq.db.queries import logs as log_query
 from mlq.lifecycle import is_terminal
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Ref, bad_cursor, number_of
-from mlq_api.schemas import Event, LogChunk, Page
+from mlq_api.schemas import Event as EventView
+from mlq_api.schemas import LogChunk, Page
 from mlq_api.server import Server, server_of
 from mlq_api.streams import KEEP_ALIVE_S, event_view, frame, ping, stream_response
 from mlq_api.views import page_of
@@ -151,7 +153,7 @@ def _chunk_views(conn: Connection, rows: list[Any]) -> list[dict[str, Any]]:
 @router.get(
     "/events",
     summary="What happens to a job",
-    response_model=Page[Event],
+    response_model=Page[EventView],
     responses={
         200: {
             "description": "A page; or events with `Accept: text/event-stream`.",
@@ -172,22 +174,21 @@ async def events(request: Request, ref: Ref, limit: Limit = 500, cursor: Cursor 
     server = server_of(request)
     place = place_of(request.headers.get("last-event-id") or cursor)
 
-    def read(conn: Connection) -> tuple[Any, frozenset[str] | None]:
+    def read(conn: Connection) -> tuple[Any, Scope]:
         row = query.read(conn, query.find(conn, ref))
-        is_root = row["parent_id"] is None
-        return row, None if is_root else query.subtree_ids(conn, row["id"])
+        return row, Scope.read(conn, row)
 
-    row, below = await server.read(read)
+    row, scope = await server.read(read)
     if _wants(request, "text/event-stream"):
-        return stream_response(_follow_events(server, row["id"], row["root_id"], place, below))
+        return stream_response(_follow_events(server, row["id"], row["root_id"], place, scope))
     found = await server.read(read_after, place, limit=limit + 1, root_id=row["root_id"])
-    kept = [event for event in found[:limit] if below is None or event.job_id in below]
+    kept = [event for event in found[:limit] if await scope.shows(event, server)]
     more = str(found[limit - 1].cursor) if len(found) > limit else None
     return json_response({"items": [event_view(event) for event in kept], "next_cursor": more})
 
 
 async def _follow_events(
-    server: Server, job_id: str, root_id: str, after: Place, below: frozenset[str] | None
+    server: Server, job_id: str, root_id: str, after: Place, scope: Scope
 ) -> AsyncIterator[bytes]:
     def read_end(conn: Connection) -> Place | None:
         if not is_terminal(query.read(conn, job_id)["state"]):
@@ -203,7 +204,7 @@ async def _follow_events(
         if event is None:
             yield ping()
             continue
-        if below is not None and event.job_id not in below:
+        if not await scope.shows(event, server):
             continue
         yield frame(event_view(event), id=str(event.cursor))
         if event.job_id == job_id and event.state and is_terminal(event.state):
@@ -211,6 +212,35 @@ async def _follow_events(
             if end is not None and end <= event.cursor:
                 yield frame({"state": event.state, "reason": event.reason}, event="end")
                 return
+
+
+class Scope:
+    """Whose events are shown: of one job and all below it, but for what only a sweep knows."""
+
+    def __init__(self, path: str, hidden: frozenset[str]) -> None:
+        self._path = path
+        self._known = dict.fromkeys(hidden, False)
+
+    @classmethod
+    def read(cls, conn: Connection, row: RowMapping) -> Scope:
+        """The scope of a job's events."""
+        return cls(row["path"], query.hidden_ids(conn, row["root_id"]))
+
+    async def shows(self, event: Event, server: Server) -> bool:
+        """Whether an event of the job's tree is shown."""
+        job_id = event.job_id
+        if job_id is None:
+            return not self._path
+        if job_id not in self._known:
+            self._known[job_id] = await self._is_shown(event, job_id, server)
+        return self._known[job_id]
+
+    async def _is_shown(self, event: Event, job_id: str, server: Server) -> bool:
+        # what is hidden and was added since begins by being queued; trials need not be looked at
+        if not self._path and event.kind != "job.queue":
+            return True
+        path = await server.read(query.find_shown_path, job_id)
+        return path is not None and f"{path}.".startswith(f"{self._path}." if self._path else "")
 
 
 def place_of(text: str | None) -> Place:

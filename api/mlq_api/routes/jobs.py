@@ -12,6 +12,7 @@ from mlq.db.window import Delivery
 from mlq.errors import MlqError
 from mlq.ids import parse_id
 from mlq.service import jobs as service
+from mlq.service import steering
 from mlq.service.blueprint import Blueprint
 from mlq.service.capacity import Windows
 from mlq.service.jobs import Idempotency, Submitted
@@ -206,7 +207,7 @@ async def show(
 async def children(
     request: Request, ref: Ref, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
-    """Children by their order, upstreams first."""
+    """Children by their order, upstreams first; of a sweep its trials, by number."""
     after = number_of(cursor)
 
     def read(conn: Connection) -> dict[str, Any]:
@@ -226,7 +227,10 @@ async def cancel(request: Request, ref: Ref) -> Response:
 
 @router.post("/{ref}/resume", response_model=Job, summary="Run again what did not succeed")
 async def resume(request: Request, ref: Ref) -> Response:
-    """Only of a whole job that has ended (409 otherwise); what succeeded is kept."""
+    """Only of a whole job that has ended (409 otherwise); what succeeded is kept.
+
+    A paused sweep goes on instead.
+    """
     return await _change(request, ref, "resume")
 
 
@@ -247,7 +251,7 @@ async def _change(
         if act == "cancel":
             deliveries = service.cancel(conn, job_id, actor=actor, windows=server.windows)
         elif act == "resume":
-            deliveries = service.resume(conn, job_id, actor=actor, windows=server.windows)
+            deliveries = steering.resume(conn, job_id, actor=actor, windows=server.windows)
         else:
             service.archive(conn, job_id, actor=actor)
         return deliveries, job_tree(conn, job_id, depth=1)

@@ -13,9 +13,13 @@ from mlq.db.tables import job_edges, jobs, latest_metrics, metrics, specs
 from mlq.db.types import now
 from mlq.errors import ConflictError, NotFoundError
 from mlq.ids import parse_id, parse_prefix
+from mlq.lifecycle import Role
 
 LAST = "@last"
 _CANDIDATES = 6
+#: Not what only a sweep knows: its runners, and the leaf that makes its outputs.
+_HIDDEN = (Role.RUNNER.value, Role.BEST.value)
+_IS_SHOWN = or_(jobs.c.role.is_(None), jobs.c.role.not_in(_HIDDEN))
 
 
 def find(conn: Connection, reference: str) -> str:
@@ -102,7 +106,9 @@ def page(
     query = select(jobs, now().label("now")).order_by(jobs.c.id.desc()).limit(limit)
     if parent == "none":
         query = query.where(jobs.c.parent_id.is_(None))
-    elif parent != "any":
+    else:
+        query = query.where(_IS_SHOWN)
+    if parent not in {"none", "any"}:
         query = query.where(jobs.c.parent_id == parent)
     if before is not None:
         query = query.where(jobs.c.id < before)
@@ -120,10 +126,13 @@ def page(
 def children(
     conn: Connection, parents: Iterable[str], *, limit: int, after: int = -1
 ) -> list[RowMapping]:
-    """Children in the order of their steps, those with an ordinal above `after`."""
+    """Children in the order of their steps, those with an ordinal above `after`.
+
+    Of a sweep: its trials.
+    """
     query = (
         select(jobs, now().label("now"))
-        .where(jobs.c.parent_id.in_(list(parents)), jobs.c.ordinal > after)
+        .where(jobs.c.parent_id.in_(list(parents)), jobs.c.ordinal > after, _IS_SHOWN)
         .order_by(jobs.c.parent_id, jobs.c.ordinal)
         .limit(limit)
     )
@@ -167,6 +176,26 @@ def spec(conn: Connection, job_id: str) -> Mapping[str, Any]:
     return content or {}
 
 
+def specs_of(
+    conn: Connection, rows: Iterable[RowMapping | Mapping[str, Any]]
+) -> Mapping[str, Mapping[str, Any]]:
+    """spec digest -> content, of these jobs."""
+    digests = {row["spec_digest"] for row in rows}
+    query = select(specs.c.digest, specs.c.content).where(specs.c.digest.in_(digests))
+    return {row.digest: row.content for row in conn.execute(query)}
+
+
+def hidden_ids(conn: Connection, root_id: str) -> frozenset[str]:
+    """The jobs of a tree that only its sweeps know: runners, and leaves that make outputs."""
+    query = select(jobs.c.id).where(jobs.c.root_id == root_id, jobs.c.role.in_(_HIDDEN))
+    return frozenset(conn.scalars(query))
+
+
+def find_shown_path(conn: Connection, job_id: str) -> str | None:
+    """The path of a job below its root; None for what only its sweep knows."""
+    return conn.scalar(select(jobs.c.path).where(jobs.c.id == job_id, _IS_SHOWN))
+
+
 def subtree(job_id: str) -> Select[tuple[str]]:
     """A query for the ids of a job and everything below it."""
     tree = (
@@ -178,15 +207,16 @@ def subtree(job_id: str) -> Select[tuple[str]]:
     return select(tree.c.id)
 
 
-def subtree_ids(conn: Connection, job_id: str) -> frozenset[str]:
-    """The ids of a job and everything below it."""
-    return frozenset(row.id for row in conn.execute(subtree(job_id)))
-
-
 def paths(conn: Connection, job_ids: Sequence[str]) -> Mapping[str, str]:
-    """job id -> its path below the root, or its name for a root."""
-    query = select(jobs.c.id, jobs.c.path, jobs.c.name).where(jobs.c.id.in_(job_ids))
-    return {row.id: row.path or row.name for row in conn.execute(query)}
+    """job id -> its path below the root, or its name for a root; of a sweep's own leaves: its."""
+    query = select(jobs.c.id, jobs.c.path, jobs.c.name, jobs.c.role).where(jobs.c.id.in_(job_ids))
+    return {row.id: _shown_path(row) for row in conn.execute(query)}
+
+
+def _shown_path(row: Any) -> str:
+    if row.role in _HIDDEN:
+        return str(row.path.rpartition(".")[0])
+    return str(row.path or row.name)
 
 
 def count_by_state(conn: Connection) -> Mapping[tuple[str, str], int]:

@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, literal_column, select
 from sqlalchemy.engine import RowMapping
 
 from mlq.db.tables import job_edges, jobs, workers
 from mlq.db.types import now, now_plus
 from mlq.db.workers import SILENT_AFTER_S
-from mlq.lifecycle import LIVE, State
+from mlq.lifecycle import LIVE, JobType, Role, State
 
 _LOOKED_AT = 200
 _NAMED = 3
@@ -97,18 +97,56 @@ def queues(conn: Connection) -> list[Queue]:
 
 
 def waiting_words(conn: Connection, rows: Sequence[RowMapping]) -> Mapping[str, str]:
-    """job id -> why it waits, for those of `rows` (with `now`) that are pending or queued."""
+    """job id -> why it waits, for those of `rows` (with `now`) that are pending or queued.
+
+    A sweep that runs waits as well, while none of its runners does.
+    """
     words: dict[str, str] = {}
     pending = [row for row in rows if row["state"] == State.PENDING]
     queued = [row for row in rows if row["state"] == State.QUEUED]
+    sweeps = [row for row in rows if row["type"] == JobType.SWEEP and row["state"] == State.RUNNING]
+    leaves = [row for row in queued if row["role"] != Role.TRIAL or not row["is_leaf"]]
     if pending:
         words.update(_pending_words(conn, pending))
-    if queued:
-        words.update(_queued_words(conn, queued))
-    for row in (*pending, *queued):
+    if leaves:
+        words.update(_queued_words(conn, leaves))
+    if sweeps:
+        words.update(_sweep_words(conn, sweeps))
+    for row in (*pending, *leaves, *sweeps):
         if row["paused_at"] is not None:
             words[row["id"]] = "paused"
     return words
+
+
+def _sweep_words(conn: Connection, rows: Sequence[RowMapping]) -> dict[str, str]:
+    """Why nothing of these sweeps runs: what its next leaf waits for."""
+    # by the index of leases, which are as few as slots, and not among thousands of trials
+    query = select(jobs.c.parent_id).where(
+        jobs.c.state == literal_column("'running'"),
+        jobs.c.lease_expires_at.is_not(None),
+        jobs.c.role.is_not(None),
+    )
+    busy = set(conn.scalars(query))
+    found: dict[str, RowMapping] = {}
+    for row in rows:
+        if row["id"] not in busy and row["paused_at"] is None:
+            leaf = conn.execute(_NEXT_LEAF, {"sweep": row["id"]}).mappings().first()
+            if leaf is not None and leaf["not_before"] is None:  # else it looks after its trials
+                found[row["id"]] = leaf
+    words = _queued_words(conn, list(found.values())) if found else {}
+    return {sweep_id: words[leaf["id"]] for sweep_id, leaf in found.items()}
+
+
+_NEXT_LEAF = (
+    select(jobs, now().label("now"))
+    .where(
+        jobs.c.parent_id == bindparam("sweep"),
+        jobs.c.role.in_((Role.RUNNER.value, Role.BEST.value)),
+        jobs.c.state == State.QUEUED.value,
+    )
+    .order_by(jobs.c.ordinal)
+    .limit(1)
+)
 
 
 def _pending_words(conn: Connection, rows: Sequence[RowMapping]) -> dict[str, str]:
