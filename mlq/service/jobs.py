@@ -168,31 +168,36 @@ def resolve_assets(conn: Connection, plan: Plan) -> Mapping[str, Asset]:
         if _is_late(job, name, source)
     }
     found: dict[str, Asset] = {}
-    problems: list[SpecProblem] = []
+    problems: dict[SpecProblem, None] = {}
     for name in plan.assets:
         if name not in late:
             try:
                 found |= assets.resolve(conn, [name])
             except MlqError as error:
-                problems += _asset_problems(plan, name, error)
+                problems |= dict.fromkeys(_asset_problems(plan, name, error))
     if problems:
-        raise SpecError(problems)
+        raise SpecError(list(problems))
     return found
 
 
 def _asset_problems(plan: Plan, asset: str, error: MlqError) -> list[SpecProblem]:
     message = f"{error.message} {error.hint}".strip()
     return [
-        SpecProblem(_key_path(job, name), message)
+        SpecProblem(_key_path(plan, job, name), message)
         for job in plan.jobs
         for name, source in job.inputs.items()
         if source.kind == "asset" and source.value == asset
     ] or [SpecProblem("", message)]
 
 
-def _key_path(job: PlannedJob, name: str) -> str:
-    steps = [f"jobs.{step}." for step in job.path.split(".")] if job.path else []
-    return "".join(steps) + f"inputs.{name}"
+def _key_path(plan: Plan, job: PlannedJob, name: str) -> str:
+    """Where the input stands in the job file, which knows no runners and rounds."""
+    path = f"inputs.{name}"
+    while job.parent is not None:
+        if job.role is None:
+            path = f"jobs.{job.name}.{path}"
+        job = plan.jobs[job.parent]
+    return path
 
 
 def _is_late(job: PlannedJob, name: str, source: Source) -> bool:

@@ -15,7 +15,7 @@ from mlq.spec.steps import find_builtin, is_typed
 
 #: Mappings that `--set` may start in a job that has none.
 _OPENED = frozenset(
-    {"settings", "tags", "environment_variables", "limits", "inputs", "early_termination"}
+    {"settings", "tags", "environment_variables", "limits", "inputs", "early_termination", "repeat"}
 )
 #: Keys that name or hold a component.
 _COMPONENT_KEYS = ("component", "trial")

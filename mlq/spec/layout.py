@@ -118,7 +118,8 @@ class _Layout:
         if timeout is None and job.limits is not None:
             timeout = job.limits.timeout
         name = node.name if node.parent is not None else job.name or ""
-        deterministic = node.search is None and _is_deterministic(node)
+        is_own = node.search is None and node.rounds is None
+        deterministic = is_own and _is_deterministic(node)
         inputs = {
             key: self._source(flow) for key, flow in wires.inputs.items() if flow.kind != "absent"
         }
@@ -128,9 +129,9 @@ class _Layout:
             ordinal=self.ordinal[node],
             path=node.path,
             name=name,
-            display_name=job.display_name or _definition_name(node) or name or node.type,
+            display_name=_display_name(node) or name or node.type,
             type=node.type,
-            component=node.component.name if node.component and not node.search else None,
+            component=node.component.name if node.component and is_own else None,
             compute=self.tags.get(node) if not node.search else None,
             spec=self._spec(node, timeout, retries, deterministic),
             inputs=inputs,
@@ -138,12 +139,14 @@ class _Layout:
             downstreams=self.downstreams[node],
             chain=self.index[head] if head is not None else None,
             chain_position=position,
-            max_retries=retries.max_retries if not node.search else 0,
-            # the runners of a sweep watch its time, so that the best trial so far is kept
-            timeout_s=timeout if not node.search else None,
+            max_retries=retries.max_retries if is_own else 0,
+            # the runners of a sweep watch its time, so that the best trial so far is kept; the time
+            # of a repeated job is that of each of its rounds
+            timeout_s=timeout if is_own else None,
             is_deterministic=deterministic,
             description=job.description or "",
             tags=dict(job.tags or {}),
+            role="round" if node.is_round else None,
         )
 
     def _source(self, flow: Flow) -> Source:
@@ -158,6 +161,8 @@ class _Layout:
     ) -> dict[str, Any]:
         if node.search is not None:
             return self._sweep_spec(node)
+        if node.rounds is not None:
+            return {"rounds": {"goal": node.rounds.goal}}
         if not node.is_leaf:
             settings = node.settings
             prefix = len(node.path) + 1 if node.path else 0
@@ -306,6 +311,13 @@ def _is_deterministic(node: Node) -> bool:
     if explicit is None and isinstance(node.definition, (CommandComponent, PipelineComponent)):
         explicit = node.definition.is_deterministic
     return explicit is True
+
+
+def _display_name(node: Node) -> str | None:
+    if node.is_round:
+        return node.name
+    first = next(iter(node.children.values())) if node.rounds is not None else node
+    return node.job.display_name or _definition_name(first)
 
 
 def _definition_name(node: Node) -> str | None:

@@ -19,6 +19,8 @@ from mlq.spec.builtin import ARTIFACT_TYPES, LITERAL_TYPES
 PORT_TYPES = ARTIFACT_TYPES | LITERAL_TYPES
 SAMPLING = ("grid", "random", "bayesian")
 MAX_RETRIES = 100
+MAX_ROUNDS = 20
+SEEDS = 2**32
 MAX_TRIALS = 1_000_000
 MAX_CONCURRENT_TRIALS = 1_000
 
@@ -164,6 +166,16 @@ class _Runs(_Strict):
     distribution: Any = None
 
 
+class Repeat(_Strict):
+    """A sweep or pipeline that is run again until it is good enough (mlq's own).
+
+    widen: path of a number in the job -> the factor by which it grows from round to round.
+    """
+
+    rounds: Annotated[StrictInt, Field(ge=1, le=MAX_ROUNDS)]
+    widen: dict[str, Annotated[Number, Field(gt=0, le=100)]] | None = None
+
+
 class Job(_Described):
     """What every job and step may carry; experiment and priority of the root hold for all."""
 
@@ -173,6 +185,7 @@ class Job(_Described):
     limits: Limits | None = None
     retries: Annotated[Retries | None, BeforeValidator(_as_retries)] = None
     is_deterministic: StrictBool | None = None
+    repeat: Repeat | None = None
     priority: Annotated[StrictInt, Field(ge=-100, le=100)] | None = None
     identity: Any = None
     services: Any = None
@@ -215,7 +228,7 @@ class SamplingAlgorithm(_Strict):
     """
 
     type: Annotated[str, _one_of(*SAMPLING)]
-    seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] | None = None
+    seed: Annotated[StrictInt, Field(ge=0, lt=SEEDS)] | None = None
     rule: Annotated[str, _one_of("random", "sobol")] | None = None
     logbase: LogBase = None
 

@@ -48,6 +48,17 @@ class Search:
     runners: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """What tells whether a round of a repeated job is good enough.
+
+    goal: of the objective that the rounds of a sweep are to reach the target of; None for
+    pipelines, which only have to succeed.
+    """
+
+    goal: str | None
+
+
 @dataclass(slots=True, eq=False)
 class Node:
     """A step, the root, or what a sweep tries.
@@ -56,6 +67,7 @@ class Node:
     elsewhere for inline components. ports: None when the step declares its inputs as it goes.
     broken: names of children that could not be read; whatever leads to them is not reported again.
     search, trial: of a sweep. A trial is a root of its own: nothing outside binds to what is in it.
+    rounds: of a repeated job, whose children are its rounds.
     """
 
     key: KeyPath
@@ -73,11 +85,21 @@ class Node:
     broken: set[str] = field(default_factory=set)
     search: Search | None = None
     trial: Node | None = None
+    rounds: Rounds | None = None
 
     @property
     def is_leaf(self) -> bool:
         """Whether its outputs are its own: no pipeline. To other steps, a sweep is a leaf."""
         return self.type != "pipeline"
+
+    @property
+    def is_round(self) -> bool:
+        return self.parent is not None and self.parent.rounds is not None
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether its outputs are those of its steps: a pipeline, or a repeated one."""
+        return not self.is_leaf and (self.rounds is None or self.rounds.goal is None)
 
     @property
     def settings(self) -> Settings | None:

@@ -45,8 +45,11 @@ class OutputWiring:
         self._take_outputs(root)
 
     def follow(self, node: Node, output: str) -> tuple[Node, str] | None:
-        """The leaf that writes `output` of `node`, and its name there; None if nobody does."""
-        while not node.is_leaf:
+        """The leaf that writes `output` of `node`, and its name there; None if nobody does.
+
+        A repeated job has outputs of its own, those of the round that was good enough.
+        """
+        while not node.is_leaf and node.rounds is None:
             source = self.wires[node].outputs.get(output)
             if source is None:
                 return None
@@ -59,11 +62,13 @@ class OutputWiring:
         wires = self.wires[node] = Wires()
         if node.trial is not None:
             self._bind_trial_outputs(node, node.trial)
-        if not node.is_leaf:
+        if node.rounds is not None:
+            self._bind_round_outputs(node)
+        elif not node.is_leaf:
             self._declare_outputs(node, wires)
         for child in node.children.values():
             self._take_outputs(child)
-        if not node.is_leaf and not node.broken:
+        if not node.is_leaf and node.rounds is None and not node.broken:
             for name in node.outputs:
                 if name not in wires.outputs and name not in wires.broken_outputs:
                     self.problems.add(
@@ -83,6 +88,15 @@ class OutputWiring:
         sweep.outputs = {
             **{name: Port(type or "uri_folder") for name, type in types.items()},
             **SWEEP_OUTPUTS,
+        }
+
+    def _bind_round_outputs(self, repeated: Node) -> None:
+        """A repeated job has the outputs of its rounds."""
+        first, *_ = repeated.children.values()
+        repeated.broken |= first.broken
+        repeated.outputs = {
+            name: Port(self._output_type(first, name) or port.type or "uri_folder")
+            for name, port in first.outputs.items()
         }
 
     def _declare_outputs(self, node: Node, wires: Wires) -> None:
@@ -146,11 +160,13 @@ class OutputWiring:
         binding = parse_binding(raw)
         node = child.parent
         if node is None:
-            if child.is_leaf:  # a pipeline's are looked at by `_declare_outputs`
+            is_own = binding is not None and binding.kind == "jobs.outputs"
+            # a pipeline's are looked at by `_declare_outputs`
+            if not child.has_steps or (child.rounds is not None and not is_own):
                 self.problems.add(key, "The root job has no parent; a binding cannot stand here.")
             return
         wires = self.wires[node]
-        if binding is not None and binding.kind == "jobs.outputs" and not child.is_leaf:
+        if binding is not None and binding.kind == "jobs.outputs" and child.has_steps:
             return  # bound to a child of its own: `_declare_outputs`
         if binding is None or binding.kind != "parent.outputs":
             self.problems.add(

@@ -16,7 +16,8 @@ class Source:
     kind: `literal`, `output` or `asset`. value: of a literal the JSON value, cast to its port; of
     an asset its reference: `mlq:churn:3`, `mlq:churn@latest`, `models:/churn@production`,
     `models:/churn/3`, `artifact:sha256:HEX[/name]`, `https://…` (`azureml:` is already `mlq:`).
-    job, output: the leaf that produces it (index in `Plan.jobs`) and the name of its output.
+    job, output: the leaf, or repeated job, that produces it (index in `Plan.jobs`) and the name of
+    its output.
     type: of the port, else of the value.
 
     In the plan of a sweep's trial (`mlq.spec.embedded`) a source is also of kind `input`, its value
@@ -38,7 +39,7 @@ class PlannedJob:
 
     index: place in `Plan.jobs`; parent: index of the job it belongs to, None for the root.
     role: of a sweep's leaves: `runner`, or `best`, which waits for all of them and writes the
-    outputs of the sweep; else None.
+    outputs of the sweep; of what a repeated job does each time: `round`; else None.
     ordinal: place among its siblings, upstreams first.
     path: `""` for the root, `prep`, `outer.inner`.
     component: `mlq:train` for a component with a name, None for commands and pipelines.
@@ -79,7 +80,7 @@ class Plan:
     """A compiled job file.
 
     jobs: index 0 is the root; parents stand before children, upstreams before downstreams.
-    outputs: the root's outputs, name -> (index of the leaf that writes it, its output's name).
+    outputs: the root's outputs, name -> (index of the job that writes it, its output's name).
     assets: every distinct asset reference, to be resolved at submit.
     warnings: what was accepted and ignored, one sentence each.
     """

@@ -185,15 +185,7 @@ class StepReader:
             self._check_execution(node.definition, node.definition_key)
         if node.settings is not None and node.settings.default_datastore is not None:
             self.warnings["settings.default_datastore is accepted and ignored."] = None
-        if node.parent is not None:
-            if job.priority is not None:
-                self.problems.add(
-                    (*key, "priority"), "The priority belongs to the whole job; set it at its root."
-                )
-            if job.experiment_name is not None:
-                self.warnings["experiment_name of a step is ignored; the root's holds."] = None
-            if node.settings is not None and node.settings.force_rerun is not None:
-                self.warnings["settings.force_rerun of a step is ignored; the root's holds."] = None
+        self._check_place(node)
         limit = job.limits.timeout if job.limits is not None else None
         if limit is not None and job.timeout is not None and limit != job.timeout:
             self.problems.add(
@@ -209,6 +201,20 @@ class StepReader:
             self.warnings[
                 f"is_deterministic is ignored on {node.component.name}: it must run every time."
             ] = None
+
+    def _check_place(self, node: Node) -> None:
+        """What only the root may say."""
+        if node.parent is None:
+            return
+        if node.job.priority is not None:
+            self.problems.add(
+                (*node.key, "priority"),
+                "The priority belongs to the whole job; set it at its root.",
+            )
+        if node.job.experiment_name is not None:
+            self.warnings["experiment_name of a step is ignored; the root's holds."] = None
+        if node.settings is not None and node.settings.force_rerun is not None:
+            self.warnings["settings.force_rerun of a step is ignored; the root's holds."] = None
 
     def _check_execution(self, source: Job | Definition, where: KeyPath) -> None:
         """How a job, or the component that it runs, is executed."""

@@ -13,7 +13,7 @@ from typing import Any
 from mlq.errors import nearest
 from mlq.spec.bindings import has_binding
 from mlq.spec.builtin import Port
-from mlq.spec.model import EarlyTermination, SweepJob, SweepLimits
+from mlq.spec.model import SEEDS, EarlyTermination, SweepJob, SweepLimits
 from mlq.spec.nodes import Draw, Search
 from mlq.spec.paths import KeyPath
 from mlq.spec.problems import Problems
@@ -47,19 +47,31 @@ _LOG_BOUNDS = {
 }
 
 
-def read_search(problems: Problems, job: SweepJob, raw: Mapping[str, Any], key: KeyPath) -> Search:
-    """Check the keys of a sweep but its trial. raw: the sweep as written, at `key`."""
-    return _Reader(problems, job, raw, key).read()
+def read_search(
+    problems: Problems, job: SweepJob, raw: Mapping[str, Any], key: KeyPath, *, seed_offset: int = 0
+) -> Search:
+    """Check the keys of a sweep but its trial.
+
+    raw: the sweep as written, at `key`. seed_offset: added to its seed, so that the rounds of a
+    repeated job do not try the same parameters again.
+    """
+    return _Reader(problems, job, raw, key, seed_offset).read()
 
 
 class _Reader:
     def __init__(
-        self, problems: Problems, job: SweepJob, raw: Mapping[str, Any], key: KeyPath
+        self,
+        problems: Problems,
+        job: SweepJob,
+        raw: Mapping[str, Any],
+        key: KeyPath,
+        seed_offset: int,
     ) -> None:
         self.problems = problems
         self.job = job
         self.raw = raw
         self.key = key
+        self.seed_offset = seed_offset
 
     def read(self) -> Search:
         for name in _REQUIRED:
@@ -178,7 +190,8 @@ class _Reader:
         algorithm = self.job.sampling_algorithm
         if algorithm is None:
             return {}
-        sampling = {"type": algorithm.type, "seed": algorithm.seed or 0}
+        seed = ((algorithm.seed or 0) + self.seed_offset) % SEEDS
+        sampling = {"type": algorithm.type, "seed": seed}
         if algorithm.type == "random":
             sampling["rule"] = algorithm.rule or "random"
         return sampling

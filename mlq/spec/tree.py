@@ -15,6 +15,7 @@ from mlq.spec.document import Document
 from mlq.spec.model import (
     JOB_TYPES,
     LATER_TYPES,
+    MAX_ROUNDS,
     REFUSED_TYPES,
     CommandComponent,
     CommandJob,
@@ -22,12 +23,14 @@ from mlq.spec.model import (
     Job,
     PipelineComponent,
     PipelineJob,
+    Repeat,
     SweepJob,
 )
-from mlq.spec.nodes import Node
+from mlq.spec.nodes import Node, Rounds
 from mlq.spec.paths import KeyPath
 from mlq.spec.problems import Problems
 from mlq.spec.references import is_step_name, shorten
+from mlq.spec.rounds import note_invalid_round, write_rounds
 from mlq.spec.steps import FindComponent, StepReader
 from mlq.spec.sweep import SWEEP_OUTPUTS, read_search
 from mlq.spec.values import describe
@@ -46,6 +49,7 @@ class TreeBuilder(StepReader):
         self.document = document
         self.count = 0
         self.is_in_trial = False
+        self.seed_offset = 0
 
     def build(self) -> Node | None:
         """The root with everything below it, or None when not even the root can be read."""
@@ -66,6 +70,8 @@ class TreeBuilder(StepReader):
             return None
         path = f"{parent.path}.{name}" if parent is not None and parent.path else name
         node = Node(key, name, path, parent, job, "command", key)
+        if job.repeat is not None:
+            return self._repeated(node, job.repeat, raw, depth)
         if isinstance(job, SweepJob):
             return self._sweep(node, job, raw, depth)
         if isinstance(job, ComponentJob):
@@ -143,6 +149,59 @@ class TreeBuilder(StepReader):
                 )
         return {k: v for k, v in raw.items() if k not in bound} if bound else raw
 
+    # rounds -----------------------------------------------------------------------------------
+
+    def _repeated(
+        self, node: Node, repeat: Repeat, raw: Mapping[str, Any], depth: int
+    ) -> Node | None:
+        """A job whose children are its rounds."""
+        job = node.job
+        where = (*node.key, "repeat")
+        if self.is_in_trial:
+            self.problems.add(where, "A repeated job cannot stand inside the trial of a sweep.")
+            return None
+        objective = job.objective if isinstance(job, SweepJob) else None
+        if objective is not None and objective.target is None:
+            self.problems.add(
+                where,
+                "A sweep is repeated until it reaches its target; set objective.target.",
+            )
+        node.type = "pipeline"
+        node.rounds = Rounds(objective.goal if objective is not None else None)
+        node.definition = job if isinstance(job, PipelineJob) else None
+        self._check_place(node)
+        before = len(self.problems)
+        outer = self.seed_offset
+        for place, written in enumerate(write_rounds(self.problems, raw, repeat, node.key)):
+            self.seed_offset = outer * MAX_ROUNDS + place
+            name = f"round-{place + 1}"
+            child = self._node(written, node.key, name=name, parent=node, depth=depth + 1)
+            self.seed_offset = outer
+            if child is None:
+                return None
+            if child.search is None and child.is_leaf:
+                self.problems.add(
+                    where,
+                    "Only sweeps and pipelines are repeated; a step that fails is tried again "
+                    "with `retries`.",
+                )
+                return None
+            node.children[name] = child
+            if len(self.problems) > before:
+                if place:
+                    note_invalid_round(self.problems, node, child)
+                break
+        if not node.children:
+            return None
+        first, *_ = node.children.values()
+        node.component, node.ports = first.component, first.ports
+        if first.search is None and not _has_gate(first):
+            self.warnings[
+                "Nothing in this pipeline can reject its result, so that it is never repeated; "
+                "add an mlq:evaluate step with a threshold or a champion."
+            ] = None
+        return node
+
     # sweeps -----------------------------------------------------------------------------------
 
     def _sweep(self, node: Node, job: SweepJob, raw: Mapping[str, Any], depth: int) -> Node | None:
@@ -155,7 +214,7 @@ class TreeBuilder(StepReader):
             )
             return None
         self._check_job(node)
-        node.search = read_search(self.problems, job, raw, node.key)
+        node.search = read_search(self.problems, job, raw, node.key, seed_offset=self.seed_offset)
         node.trial = self._trial(node, job, depth) if job.trial is not None else None
         if node.trial is None:
             return None
@@ -265,3 +324,10 @@ class TreeBuilder(StepReader):
                 node.broken.add(name)
             else:
                 node.children[name] = child
+
+
+def _has_gate(node: Node) -> bool:
+    """Whether a step can end as rejected."""
+    if node.component is not None and node.component.name == "mlq:evaluate":
+        return True
+    return any(_has_gate(child) for child in node.children.values())

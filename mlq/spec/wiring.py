@@ -20,6 +20,7 @@ from mlq.spec.outputs import OutputWiring, Wires
 from mlq.spec.paths import KeyPath
 from mlq.spec.problems import Problems
 from mlq.spec.references import shorten
+from mlq.spec.rounds import note_invalid_round
 from mlq.spec.steps import is_typed, port_of
 from mlq.spec.values import literal_type
 
@@ -51,12 +52,15 @@ class Wiring(OutputWiring):
             if port is BROKEN:
                 continue
             assert port is None or isinstance(port, Port)
+            if node.is_round and self._is_given(node, name):
+                continue
             flow, sibling = self._flow(node, raw, (*where, name), port)
             wires.inputs[name] = fit(self.problems, name, flow, port, (*where, name))
             if sibling is not None:
                 wires.upstreams[sibling] = None
         params = self._bind_search(node, node.search) if node.search is not None else {}
-        for name, port in (node.ports or {}).items():
+        # what a repeated job leaves out is looked at in its rounds
+        for name, port in (node.ports or {}).items() if node.rounds is None else ():
             param = params.get(name)
             if param is not None and not (param.is_partial and port.default is not None):
                 continue
@@ -69,9 +73,23 @@ class Wiring(OutputWiring):
             self._bind_trial(node, node.trial, wires.inputs, params)
         self._bind_children(node)
 
+    def _is_given(self, node: Node, name: str) -> bool:
+        """Give a round what its repeated job is given; False for a number that was widened."""
+        repeated = node.parent
+        assert repeated is not None
+        if (node.job.inputs or {})[name] != (repeated.job.inputs or {})[name]:
+            return False
+        self.wires[node].inputs[name] = self.wires[repeated].inputs.get(name, BROKEN)
+        return True
+
     def _bind_children(self, node: Node) -> None:
-        for child in node.children.values():
+        before = len(self.problems)
+        for place, child in enumerate(node.children.values()):
             self._bind_inputs(child)
+            if node.rounds is not None and len(self.problems) > before:
+                if place:
+                    note_invalid_round(self.problems, node, child)
+                break  # the other rounds are as this one
         if node.children:
             self._sort_children(node, self.wires[node])
 

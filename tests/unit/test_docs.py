@@ -132,6 +132,7 @@ KEYS: list[tuple[str, type[BaseModel], tuple[type[BaseModel], ...]]] = [
     ("Limits of a sweep", spec.SweepLimits, (spec.Limits,)),
     ("Settings of a pipeline", spec.Settings, ()),
     ("Retries", spec.Retries, ()),
+    ("Repeat", spec.Repeat, ()),
     ("Limits", spec.Limits, ()),
     ("Typed input", spec.TypedInput, ()),
     ("Typed output", spec.TypedOutput, ()),
