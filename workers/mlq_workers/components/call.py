@@ -108,7 +108,16 @@ class Calls:
         target.check(arguments)
         if target.takes_report:
             arguments["report"] = _reporter(report, should_stop)
-        returned = target.call(**arguments)
+        try:
+            returned = target.call(**arguments)
+        except SystemExit as error:
+            if type(error) is not SystemExit:
+                raise  # Celery's own, where a worker has no processes
+            raise StepError(
+                f"The function '{target.path}' called sys.exit({error.code!r}).",
+                code="exit",
+                hint="Return a number, or raise an exception that says what is wrong.",
+            ) from error
         return _read_metrics(returned, target.path, own.get("metric") or self._metric)
 
     def refit(
@@ -142,7 +151,7 @@ def find_function(path: str) -> Callable[..., Any]:
         )
     try:
         module = import_module(module_name)
-    except Exception as error:  # a user's module may fail with anything
+    except (Exception, SystemExit) as error:  # a user's module may fail with anything
         raise _unknown(
             f"The module '{module_name}' cannot be imported ({type(error).__name__}: {error})",
             hint="It must be installed, or on the PYTHONPATH, where the worker runs.",

@@ -36,6 +36,9 @@ def bad(kind):
 def broken():
     raise RuntimeError("no luck")
 
+def leaves():
+    raise SystemExit(3)
+
 class Box:
     @staticmethod
     def open(x):
@@ -154,3 +157,9 @@ def test_bad_input(go: Go, inputs: dict[str, Any], code: str, words: str) -> Non
 def test_what_the_function_raises_is_its_own_error() -> None:
     with pytest.raises(RuntimeError, match="no luck"):
         _prepare("broken").run({})
+
+
+def test_a_function_that_ends_the_process_has_failed() -> None:
+    with pytest.raises(StepError, match="called sys.exit\\(3\\)") as caught:
+        _prepare("leaves").run({})
+    assert caught.value.code == "exit"
