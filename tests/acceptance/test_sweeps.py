@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, select
 
+from mlq.db.tables import metrics as table
 from tests.acceptance.conftest import OpenStack
 from tests.acceptance.stack import Stack
 from tests.acceptance.sweeps import (
@@ -46,6 +48,16 @@ def command_sweep(script: str, space: dict[str, Any], **more: Any) -> dict[str, 
     }
 
 
+def metrics(stack: Stack, job_id: str) -> list[tuple[str, int, float]]:
+    """All values that a job has reported: (key, step, value)."""
+
+    def rows(conn: Connection) -> list[tuple[str, int, float]]:
+        query = select(table.c.key, table.c.step, table.c.value).where(table.c.job_id == job_id)
+        return [tuple(row) for row in conn.execute(query.order_by(table.c.id))]
+
+    return stack.read(rows)
+
+
 def test_grid_over_a_function(stack: Stack) -> None:
     space = {"x": choice(*range(6)), "y": choice(0, 1, 2)}
     row = stack.wait(stack.submit(sweep("bowl", space)))
@@ -69,9 +81,11 @@ def test_all_trials_fail(stack: Stack) -> None:
     [
         ("raise", "error", "exception", "the reactor is too hot"),
         ("nan", "error", "metric_nan", "'score' of the trial is nan"),
+        ("endless", "error", "metric_nan", "'score' of the trial is inf"),
         ("missing", "error", "metric_missing", "did not report its primary metric 'score'"),
         ("text", "error", "no_number", "a value of type str"),
         ("oom", "oom", "oom", "out of memory"),
+        ("exit", "error", "exit", "called sys.exit(3)"),
         ("crash", "lost", "lost", "died"),
         ("kill", "lost", "lost", "died"),
         ("hang", "timeout", "timeout", "longer than its timeout"),
@@ -202,3 +216,45 @@ def test_commands_are_pruned_by_what_they_log(stack: Stack) -> None:
     assert row["outputs"]["best_params"]["value"] == {"x": 9}
     for one in rows[2:]:
         assert (one["finished_at"] - one["started_at"]).total_seconds() < 2.5
+
+
+def test_what_no_trial_can_run_with_fails_the_sweep(stack: Stack) -> None:
+    row = stack.wait(stack.submit(sweep("bowel", {"x": up_to(50)})), "failed", timeout_s=10)
+    assert row["error"]["code"] == "unknown_function"
+    assert "Did you mean 'objectives:bowl'?" in row["error"]["hint"]
+    stack.assert_sound()
+
+
+def test_a_trial_of_a_sampler_that_learns_keeps_its_parameters_when_it_hangs(stack: Stack) -> None:
+    document = sweep(
+        "fussy",
+        {"x": up_to(6)},
+        {"bad": "hang", "at": 4},
+        sampling_algorithm={"type": "bayesian", "seed": 1},
+        limits={"max_total_trials": 6, "max_concurrent_trials": 1, "trial_timeout": 1},
+    )
+    row = stack.wait(stack.submit(document))
+    rows = assert_whole(stack, row["id"], count=6)
+    assert summary(rows) == {"succeeded": 5, "failed/timeout": 1}
+    assert sorted(one["params"]["x"] for one in rows) == list(range(6))
+
+
+def test_a_command_reports_each_value_once(stack: Stack) -> None:
+    script = "import mlq\nfor s in (1, 2): mlq.log_metric('score', ${{inputs.x}} * s, step=s)"
+    row = stack.wait(stack.submit(command_sweep(script, {"x": choice(4)})))
+    (trial,) = assert_whole(stack, row["id"], count=1)
+    assert trial["value"] == 8
+    assert metrics(stack, trial["id"]) == [("score", 1, 4.0), ("score", 2, 8.0)]
+
+
+def test_trials_leave_nothing_on_the_disk(stack: Stack) -> None:
+    script = (
+        "import mlq, pathlib\n"
+        "left = pathlib.Path.cwd().parents[1].glob('*/work/big')\n"
+        "mlq.log_metric('score', len(list(left)))\n"
+        "pathlib.Path('big').write_text('x' * 9)"
+    )
+    document = command_sweep(script, {"x": up_to(4)}, limits={"max_concurrent_trials": 1})
+    row = stack.wait(stack.submit(document))
+    rows = assert_whole(stack, row["id"], count=4)
+    assert {one["value"] for one in rows} == {0}

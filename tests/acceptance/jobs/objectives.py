@@ -72,6 +72,10 @@ def _exhaust() -> None:
     raise MemoryError
 
 
+def _exit() -> None:
+    raise SystemExit(3)
+
+
 def _kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -80,9 +84,11 @@ _BAD: dict[str, Callable[[], Any]] = {
     "raise": _raise,
     "crash": _crash,
     "kill": _kill,
+    "exit": _exit,
     "hang": _hang,
     "oom": _exhaust,
     "nan": lambda: {"score": math.nan},
+    "endless": lambda: {"score": math.inf},
     "missing": lambda: {"scroe": 1.0},
     "text": lambda: "high",
 }

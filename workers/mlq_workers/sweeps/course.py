@@ -129,18 +129,22 @@ def _state(state: str, reason: str | None) -> str:
 
 
 class Courses:
-    """The courses of this process, the latest used ones kept."""
+    """The courses of this process, the latest used ones kept.
+
+    A sweep that is resumed begins a course of its own: trials that had ended change again.
+    """
 
     def __init__(self, *, make: Callable[[str, Mapping[str, Any]], Course] = Course) -> None:
         self._make = make
-        self._courses: OrderedDict[str, Course] = OrderedDict()
+        self._courses: OrderedDict[tuple[str, int], Course] = OrderedDict()
 
-    def find(self, sweep_id: str, spec: Mapping[str, Any]) -> Course:
+    def find(self, sweep_id: str, spec: Mapping[str, Any], *, generation: int) -> Course:
         """The course of a sweep, begun if it is not known."""
-        course = self._courses.get(sweep_id)
+        key = (sweep_id, generation)
+        course = self._courses.get(key)
         if course is None:
-            course = self._courses[sweep_id] = self._make(sweep_id, spec)
+            course = self._courses[key] = self._make(sweep_id, spec)
             if len(self._courses) > _KEPT_COURSES:
                 self._courses.popitem(last=False)
-        self._courses.move_to_end(sweep_id)
+        self._courses.move_to_end(key)
         return course

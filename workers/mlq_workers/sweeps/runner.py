@@ -7,6 +7,7 @@ themselves once (`components.trials`) run in this process, all others as a step 
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -66,8 +67,11 @@ class RunnerHandler:
         self, attempt: Attempt, *, scratch: Path, store: Store, seat: Seat, reporter: Reporter
     ) -> Ending:
         """Run trials until none is left, or until others wait for the slot."""
-        assert attempt.claim.parent_id is not None, "a runner is a sweep's child"
-        course = self.courses.find(attempt.claim.parent_id, attempt.spec["sweep"])
+        claim = attempt.claim
+        assert claim.parent_id is not None, "a runner is a sweep's child"
+        course = self.courses.find(
+            claim.parent_id, attempt.spec["sweep"], generation=claim.generation
+        )
         if course.trial.get("type") == "pipeline":
             return self._tend_trees(course, attempt)
         return _Turn(self, course, attempt, scratch, store, seat, reporter).run()
@@ -167,8 +171,10 @@ class _Turn:
     def _advance(self, *, slice_is_over: bool) -> sweeps.Assignment | None:
         """Record and claim; while the database is away, try until the keeper ends us."""
         course = self._course
+        # what is claimed is run before more is asked for: with nothing more, the runner ends
+        is_busy = bool(self._backlog) or self._seat.is_draining
         wanted = Wanted(
-            trials=0 if self._seat.is_draining else course.batch_size() - len(self._backlog),
+            trials=0 if is_busy else course.batch_size(),
             slice_is_over=slice_is_over,
             size=course.sampler.size,
             ask=course.sampler.ask if course.is_foreseen else None,
@@ -348,7 +354,9 @@ class _Turn:
             ending = Ending.of_exception(error)
         finally:
             self._seat.report_group(0)
+            shutil.rmtree(scratch, ignore_errors=True)  # a turn may have thousands of trials
         reporter.flush()
+        told.rest = reporter.rest().metrics
         if ending.outputs is not None:
             metrics = reporter.values
             return metrics, None, State.SUCCEEDED, None, ending.outputs, ending.artifacts
@@ -405,6 +413,8 @@ class _Told:
         self._primary = turn._course.objective.primary_metric
         self._values: list[MetricValue] = []
         self._steps: dict[int, float] = {}
+        #: Of a trial that is a step and has written its metrics itself: those it could not.
+        self.rest: Sequence[MetricValue] | None = None
 
     @property
     def latest(self) -> float | None:
@@ -431,6 +441,8 @@ class _Told:
 
     def metrics(self, final: Mapping[str, float], *, keep_steps: bool) -> list[MetricValue]:
         """What is kept: the final values, and the way there where the trial was long enough."""
+        if self.rest is not None:
+            return list(self.rest)
         kept = list(self._values) if keep_steps or not final else []
         last = max((value.step for value in kept), default=0)
         kept += [
