@@ -5,6 +5,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+WEB := api/web
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 ARGS ?=
 export PYTHON
@@ -40,6 +41,11 @@ bench: $(VENV)/.ready-dev  ## the platform's cost next to bare Celery
 
 bench-sweeps: $(VENV)/.ready-dev  ## sweeps next to joblib and GridSearchCV
 	$(BIN)/python -m benchmarks.sweeps $(ARGS)
+
+console: $(VENV)/.ready-dev  ## build the console; needs Node
+	@cd $(WEB) && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts; }
+	$(BIN)/python $(WEB)/scripts/openapi.py > $(WEB)/openapi.json
+	@cd $(WEB) && npm run --silent gen && npm run check && npm test && npm run build
 
 requirements: $(VENV)/.ready-dev  ## pin the images' packages again
 	$(PIP) uv

@@ -13,6 +13,7 @@ from mlq.artifacts import Store
 from mlq.broker import Broker
 from mlq.db.engine import Database
 from mlq.settings import Settings
+from mlq_api import console as built_console
 from mlq_api import problems, proxy
 from mlq_api.auth import AuthMiddleware
 from mlq_api.guards import GuardMiddleware, allowed_hosts
@@ -48,6 +49,7 @@ _NOUNS = (
     health,
     console,
     proxy,
+    built_console,
 )
 
 
@@ -98,6 +100,7 @@ def create_app(
     problems.install(app)
     for noun in _NOUNS:
         app.include_router(noun.router)
+    built_console.install(app)
     # The last one added is the first that a request meets.
     app.add_middleware(
         AuthMiddleware,

@@ -17,6 +17,7 @@ from mlq.service import endpoints, models
 from mlq.service.tokens import SESSION_LIFETIME_S, close_session, open_session
 from mlq_api import pages
 from mlq_api.auth import COOKIE, token_of
+from mlq_api.console import shell
 from mlq_api.pages import Markup, heading, job_rows, link, page, table
 from mlq_api.server import server_of
 from mlq_api.views import job_tree, job_views
@@ -87,6 +88,8 @@ async def logout(request: Request) -> Response:
 @router.get("/")
 async def overview(request: Request) -> Response:
     """The newest jobs, queues, models and endpoints."""
+    if (document := shell(request)) is not None:
+        return document
 
     def read(conn: Connection) -> tuple[Any, ...]:
         jobs = job_views(conn, query.page(conn, limit=_SHOWN))
@@ -147,6 +150,8 @@ async def overview(request: Request) -> Response:
 @router.get("/jobs/{ref}")
 async def job_page(request: Request, ref: str) -> Response:
     """A job, its steps, its inputs and outputs."""
+    if (document := shell(request)) is not None:
+        return document
     root = _root(request)
 
     def read(conn: Connection) -> dict[str, Any]:

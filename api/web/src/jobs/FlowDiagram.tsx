@@ -1,0 +1,116 @@
+import "@xyflow/react/dist/style.css";
+import { useComputedColorScheme } from "@mantine/core";
+import { useMediaQuery } from "@mantine/hooks";
+import {
+  Background,
+  Controls,
+  type Edge,
+  Handle,
+  type Node,
+  type NodeProps,
+  Position,
+  ReactFlow,
+} from "@xyflow/react";
+import { useMemo } from "react";
+import type { Job } from "../api/client";
+import { number } from "../parts/format";
+import { StateIcon } from "../parts/state";
+import { Took } from "../parts/time";
+import { edgesOf, layOut, NODE } from "./graph";
+
+type StepNode = Node<{ job: Job; direction: "LR" | "TB" }, "step">;
+const TYPES = { step: Step };
+
+interface Props {
+  steps: Job[];
+  selected?: string;
+  onSelect: (step: Job) => void;
+}
+
+/** A pipeline's steps by their dependencies, with their states as they are. */
+export default function FlowDiagram({ steps, selected, onSelect }: Props) {
+  const scheme = useComputedColorScheme("light");
+  const isNarrow = useMediaQuery("(max-width: 48em)") ?? false;
+  const direction = isNarrow ? "TB" : "LR";
+  const shape = steps.map((step) => `${step.id}:${step.upstreams.join()}`).join(" ");
+  // Places depend on the shape alone: a change of state must not move anything.
+  // eslint-disable-next-line react-hooks/exhaustive-deps
+  const places = useMemo(() => layOut(steps, direction), [shape, direction]);
+  const nodes: StepNode[] = steps.map((job) => ({
+    id: job.id,
+    type: "step",
+    position: places.get(job.id) ?? { x: 0, y: 0 },
+    data: { job, direction },
+    width: NODE.width,
+    selected: job.id === selected,
+    ariaLabel: `${job.name}: ${job.state}`,
+    draggable: false,
+    connectable: false,
+  }));
+  const byId = new Map(steps.map((step) => [step.id, step]));
+  const edges: Edge[] = edgesOf(steps).map(([source, target]) => ({
+    id: `${source}-${target}`,
+    source,
+    target,
+    animated: byId.get(target)?.state === "running",
+    focusable: false,
+  }));
+  return (
+    <div className="card flow">
+      <ReactFlow
+        key={`${direction} ${shape}`}
+        nodes={nodes}
+        edges={edges}
+        nodeTypes={TYPES}
+        colorMode={scheme}
+        fitView
+        fitViewOptions={{ padding: 0.08, maxZoom: 1.1 }}
+        minZoom={0.1}
+        nodesConnectable={false}
+        edgesFocusable={false}
+        deleteKeyCode={null}
+        preventScrolling={false}
+        onNodeClick={(_, node) => onSelect(node.data.job)}
+        onSelectionChange={({ nodes: [node] }) => {
+          // Enter on a focused node selects it.
+          if (node && node.id !== selected) onSelect(node.data.job);
+        }}
+      >
+        <Background gap={20} />
+        <Controls showInteractive={false} />
+      </ReactFlow>
+    </div>
+  );
+}
+
+function Step({ data: { job, direction }, selected }: NodeProps<StepNode>) {
+  const [metric] = Object.entries(job.metrics);
+  return (
+    <div className={`node ${job.state} ${selected ? "selected" : ""}`}>
+      <Handle
+        type="target"
+        position={direction === "LR" ? Position.Left : Position.Top}
+        style={{ visibility: "hidden" }}
+      />
+      <div className="node-name">
+        <StateIcon state={job.state} size={14} />
+        <span title={job.name}>{job.name}</span>
+      </div>
+      <div className="node-facts">
+        {job.waiting_for ?? (
+          <>
+            <Took job={job} />
+            {job.reason === "cached" && " · reused"}
+            {job.attempt > 1 && ` · attempt ${job.attempt}`}
+            {metric && ` · ${metric[0]} ${number(metric[1])}`}
+          </>
+        )}
+      </div>
+      <Handle
+        type="source"
+        position={direction === "LR" ? Position.Right : Position.Bottom}
+        style={{ visibility: "hidden" }}
+      />
+    </div>
+  );
+}

@@ -1,0 +1,148 @@
+import { Anchor, Code, Progress, Stack, Table, Text } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import type { Queue, Worker } from "../api/client";
+import { address } from "../api/root";
+import { queues, workers } from "../api/queries";
+import { bytes, duration } from "../parts/format";
+import { Empty, Loaded, Page, Section } from "../parts/page";
+import { Ago } from "../parts/time";
+
+export default function WorkersPage() {
+  const queueQuery = useQuery(queues);
+  const workerQuery = useQuery(workers);
+  return (
+    <Page
+      title="Workers and queues"
+      actions={
+        <Anchor href={address("/flower/")} size="sm">
+          Flower
+        </Anchor>
+      }
+    >
+      <Section title="Queues">
+        <Loaded query={queueQuery}>
+          {({ items }) =>
+            items.length === 0 ? (
+              <Empty command="mlq worker -Q cpu">
+                Nothing waits, and nobody serves. Start a worker:
+              </Empty>
+            ) : (
+              <QueueTable queues={items} />
+            )
+          }
+        </Loaded>
+      </Section>
+      <Section title="Workers">
+        <Loaded query={workerQuery}>{({ items }) => <WorkerTable workers={items} />}</Loaded>
+      </Section>
+      <Section title="Add a worker">
+        <Stack gap={4} align="start">
+          <Text size="sm">On this machine:</Text>
+          <Code>mlq worker -Q cpu</Code>
+          <Text size="sm">
+            On another one, with the database, broker and artifacts of this server in
+            MLQ_DATABASE_URL, MLQ_BROKER_URL and MLQ_ARTIFACT_URL, the same command. It refuses to
+            start, and says what must change, while any of them is on this machine only.
+          </Text>
+        </Stack>
+      </Section>
+    </Page>
+  );
+}
+
+export function QueueTable({ queues: items }: { queues: Queue[] }) {
+  return (
+    <Table.ScrollContainer type="native" tabIndex={0} minWidth={520}>
+      <Table>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>Queue</Table.Th>
+            <Table.Th>Waiting</Table.Th>
+            <Table.Th>Oldest</Table.Th>
+            <Table.Th>Running</Table.Th>
+            <Table.Th w="30%">Slots</Table.Th>
+            <Table.Th>Workers</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {items.map((queue) => {
+            const isUnserved = queue.queued > 0 && queue.workers === 0;
+            return (
+              <Table.Tr key={queue.compute} className={isUnserved ? "failed" : undefined}>
+                <Table.Td>{queue.compute}</Table.Td>
+                <Table.Td>
+                  {queue.queued}
+                  {isUnserved && ", and nobody serves it"}
+                </Table.Td>
+                <Table.Td>
+                  {queue.oldest_queued_s === null || queue.oldest_queued_s === undefined
+                    ? "–"
+                    : duration(queue.oldest_queued_s)}
+                </Table.Td>
+                <Table.Td>{queue.running}</Table.Td>
+                <Table.Td>
+                  <Slots busy={queue.busy} slots={queue.slots} />
+                </Table.Td>
+                <Table.Td>{queue.workers}</Table.Td>
+              </Table.Tr>
+            );
+          })}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
+  );
+}
+
+function Slots({ busy, slots }: { busy: number; slots: number }) {
+  return (
+    <>
+      <Progress
+        value={slots > 0 ? (busy / slots) * 100 : 0}
+        aria-label={`${busy} of ${slots} slots busy`}
+      />
+      <Text size="xs" className="quiet">
+        {busy} of {slots} busy
+      </Text>
+    </>
+  );
+}
+
+function WorkerTable({ workers: items }: { workers: Worker[] }) {
+  return (
+    <Table.ScrollContainer type="native" tabIndex={0} minWidth={680}>
+      <Table>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>Worker</Table.Th>
+            <Table.Th>State</Table.Th>
+            <Table.Th>Serves</Table.Th>
+            <Table.Th>Slots</Table.Th>
+            <Table.Th>Machine</Table.Th>
+            <Table.Th>Seen</Table.Th>
+            <Table.Th>Version</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {items.map((worker) => (
+            <Table.Tr key={worker.id} className={worker.state === "offline" ? "quiet" : undefined}>
+              <Table.Td className="mono">{worker.name}</Table.Td>
+              <Table.Td>{worker.state}</Table.Td>
+              <Table.Td>{worker.computes.join(", ")}</Table.Td>
+              <Table.Td miw={110}>
+                <Slots busy={worker.busy} slots={worker.slots} />
+              </Table.Td>
+              <Table.Td>
+                {worker.cores} cores, {bytes(worker.memory_bytes)}
+                {worker.gpus.length > 0 && `, ${worker.gpus.length} GPU`}
+              </Table.Td>
+              <Table.Td>
+                <Ago at={worker.seen_at} />
+              </Table.Td>
+              <Table.Td>{worker.version}</Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
+  );
+}
