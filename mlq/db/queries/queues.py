@@ -169,6 +169,8 @@ def _pending_words(conn: Connection, rows: Sequence[RowMapping]) -> dict[str, st
     for row in rows:
         if row["id"] in waits:
             words[row["id"]] = f"waiting for {listed(waits[row['id']])}"
+        elif row["role"] == Role.ROUND and row["ordinal"]:
+            words[row["id"]] = f"needed only if round-{row['ordinal']} is not good enough"
         elif row["parent_id"] in parents:
             words[row["id"]] = f"waiting for {parents[row['parent_id']]} to start"
         else:

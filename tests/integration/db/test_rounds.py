@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import select, update
 
 from mlq.db import recovery, transitions
+from mlq.db.queries import queues
+from mlq.db.queries.jobs import read
 from mlq.db.tables import jobs
 from mlq.db.types import now_plus
 from mlq.lifecycle import Reason
@@ -167,6 +169,18 @@ def test_rounds_of_nothing_end_with_the_first(queue: Queue) -> None:
     tree.run("a")
     assert states_of_rounds(tree, "empty") == ["succeeded", *["skipped/condition"] * 2]
     assert tree.states()[""] == "succeeded"
+
+
+def test_a_round_says_what_it_waits_for(queue: Queue) -> None:
+    tree = queue.submit(Rounds(GATED))
+    waiting = [tree.ids["round-2"], tree.ids["round-3"], tree.ids["round-3.train"]]
+    with queue.database.read() as conn:
+        words = queues.waiting_words(conn, [read(conn, job_id) for job_id in waiting])
+    assert [words[job_id] for job_id in waiting] == [
+        "needed only if round-1 is not good enough",
+        "needed only if round-2 is not good enough",
+        "waiting for round-3 to start",
+    ]
 
 
 # cancel, time out, resume -------------------------------------------------------------------------
