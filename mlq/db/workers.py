@@ -107,6 +107,13 @@ def canceled(conn: Connection, held: Sequence[tuple[str, int]]) -> set[tuple[str
     return {(row.id, row.attempt) for row in rows} & set(held)
 
 
+def canceled_trials(conn: Connection, trials: Sequence[str]) -> set[str]:
+    """Those of `trials`, which runners are at, that were canceled one by one."""
+    if not trials:
+        return set()
+    return {row.id for row in conn.execute(_CANCELED, {"ids": list(trials)})}
+
+
 def retire(conn: Connection, worker_id: str, *, name: str) -> None:
     """The worker has stopped in good order."""
     conn.execute(

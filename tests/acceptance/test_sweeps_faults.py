@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -160,3 +162,107 @@ def test_a_silent_host_loses_its_trials_to_another(open_stack: OpenStack) -> Non
         assert_undisturbed(stack, again)
         assert_undisturbed(stack, job)
         assert {row["lost_count"] for row in trials(stack, job)} == {0}, "nobody knows which it was"
+
+
+def commands(script: str, count: int, **more: Any) -> dict[str, Any]:
+    """A sweep of shell commands that say `score`."""
+    say = "${{inputs.x}}"
+    log = f"{sys.executable} -P -c 'import mlq; mlq.log_metric(\"score\", {say})'"
+    return {
+        **sweep("line", {"x": up_to(count)}, limits={"max_concurrent_trials": 2}),
+        "trial": {"command": f"{script}; {log}"},
+        "inputs": {},
+        **more,
+    }
+
+
+def test_a_command_that_does_not_end_in_time_is_handed_on(stack: Stack, tmp_path: Path) -> None:
+    for part in stack.parts:
+        if part.is_running:
+            part.stop()
+    worker = stack.worker(drain_grace_s=1)
+    flag = tmp_path / "flag"
+    job = stack.submit(commands(f"if mkdir {flag}-${{{{inputs.x}}}}; then sleep 600; fi", 3))
+    wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+    family = worker.family()
+    assert worker.stop() == 0
+    assert gone(family)
+    assert stack.job(job)["state"] == "running"
+    (tmp_path / "flag-2").mkdir()
+    stack.worker()
+    stack.wait(job)
+    rows = assert_whole(stack, job, count=3)
+    assert summary(rows) == {"succeeded": 3}
+    assert [row["attempt"] for row in rows] == [2, 2, 1]
+    assert {(row["failure_count"], row["lost_count"]) for row in rows} == {(0, 0)}
+
+
+def test_a_command_that_kills_its_worker(stack: Stack, worker: Part) -> None:
+    pool = "$(awk '/^PPid/ {print $2}' /proc/$PPID/status)"
+    script = f"if [ ${{{{inputs.x}}}} = 1 ]; then kill -9 {pool}; sleep 600; fi"
+    job = stack.submit(commands(script, 3))
+    stack.wait(job)
+    rows = assert_whole(stack, job, count=3)
+    assert summary(rows) == {"succeeded": 2, "failed/lost": 1}
+    assert rows[1]["lost_count"] == 3
+    assert rows[1]["params"] == {"x": 1}
+
+
+def test_max_concurrent_trials_holds_across_workers(stack: Stack, worker: Part) -> None:
+    second = stack.worker()
+    job = stack.submit(commands("sleep 0.3", 8))
+    most = 0
+
+    def ended() -> bool:
+        nonlocal most
+        running = [row for row in trials(stack, job) if row["state"] == "running"]
+        most = max(most, len(running))
+        return stack.job(job)["finished_at"] is not None
+
+    wait_for(ended)
+    rows = assert_whole(stack, job, count=8)
+    assert summary(rows) == {"succeeded": 8}
+    assert most == 2
+    assert second.stop() == 0
+
+
+def test_cancel_of_one_trial(stack: Stack, worker: Part) -> None:
+    job = stack.submit(commands("if [ ${{inputs.x}} = 1 ]; then sleep 600; fi", 3))
+    wait_for(lambda: done(stack, job) == 2)
+    stack.cancel(trials(stack, job)[1]["id"])
+    stack.wait(job, timeout_s=10)
+    rows = assert_whole(stack, job, count=3)
+    assert [row["state"] for row in rows] == ["succeeded", "canceled", "succeeded"]
+
+
+def test_cancel_of_one_trial_in_process(stack: Stack, worker: Part) -> None:
+    job = stack.submit(sweep("fussy", {"x": up_to(6)}, {"bad": "hang", "at": 4, "seconds": 0.4}))
+    wait_for(lambda: [row["state"] for row in trials(stack, job)][4:5] == ["running"])
+    wait_for(lambda: done(stack, job) >= 4)
+    stack.cancel(trials(stack, job)[4]["id"])
+    stack.wait(job, timeout_s=10)
+    rows = assert_whole(stack, job, count=6)
+    assert summary(rows) == {"succeeded": 5, "canceled": 1}
+
+
+def test_pool_children_are_killed_below_pipelines(stack: Stack, worker: Part) -> None:
+    step = {"function": "objectives:line", "x": "${{parent.inputs.x}}", "seconds": 0.1}
+    document = {
+        **sweep("line", {"x": up_to(16)}, limits={"max_concurrent_trials": 3}),
+        "inputs": {},
+        "trial": {
+            "type": "pipeline",
+            "inputs": {"x": {"type": "integer"}},
+            "jobs": {"only": {"component": "mlq:call", "inputs": {**step, "metric": "score"}}},
+        },
+    }
+    job = stack.submit(document)
+    for threshold in (2, 6, 10):
+        wait_for(lambda at=threshold: done(stack, job) >= at)  # type: ignore[misc]
+        with suppress(psutil.NoSuchProcess, IndexError):
+            worker.pool()[threshold // 4 % 2].kill()
+        if threshold == 6:
+            stack.broker_server.flush()
+    row = stack.wait(job)
+    assert summary(assert_whole(stack, job, count=16)) == {"succeeded": 16}
+    assert row["outputs"]["best_params"]["value"] == {"x": 15}

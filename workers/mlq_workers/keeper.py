@@ -216,16 +216,30 @@ class Keeper:
         held = {(job.job_id, job.attempt): job for job in self._board.occupations()}
         if not held:
             return
+        at_trials = {
+            mark.trial: job
+            for job in held.values()
+            if (mark := self._board.read_mark(job)) is not None and mark.trial
+        }
         with self._database.read() as conn:
             canceled = workers.canceled(conn, list(held))
+            dropped = workers.canceled_trials(conn, list(at_trials))
         for pair in canceled:
             self._cancel(held[pair])
+        for trial in dropped:
+            self._drop(at_trials[trial], trial)
 
     def _cancel(self, held: Occupation) -> None:
         if held.group:
             self._board.give_order(held, Order.CANCEL)
         else:
             self._end(held, "cancel")
+
+    def _drop(self, held: Occupation, trial: str) -> None:
+        """The trial that a runner is at was canceled; a command is ended by the runner itself."""
+        mark = self._board.read_mark(held)
+        if not held.group and mark is not None and mark.trial == trial:
+            self._end(held, "drop")
 
     def _settle_ended(self) -> None:
         """Commit the outcome of attempts whose process is dead; keep those that fail for later."""
@@ -328,7 +342,7 @@ def _commit_ending(
         )
     elif why == "cancel":
         finished = execution.end_canceled(conn, held, said=nothing, windows=windows)
-    elif why == "drain":
+    elif why in ("drain", "drop"):
         finished = execution.release(conn, held, said=nothing, windows=windows)
     else:
         # fenced by itself: the database was away, which is not the step's fault

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mlq.artifacts import Store
-from mlq.db import Database
+from mlq.db import Database, workers
 from mlq.db.registry import Artifact
 from mlq.db.reports import MetricValue
 from mlq.db.transitions import Trial, TrialOutcome
@@ -132,6 +132,7 @@ class _Turn:
         self._moment = datetime.min.replace(tzinfo=UTC)
         self._moment_at = 0.0
         self._synced_at = float("-inf")
+        self._looked_at = float("-inf")
 
     def run(self) -> Ending:
         """Take turns of recording and running; see `RunnerHandler.handle`."""
@@ -348,7 +349,7 @@ class _Turn:
                     store=self._store,
                     seat=self._seat,
                     reporter=reporter,
-                    should_prune=told.should_stop if self._course.termination else None,
+                    should_prune=told.should_give_up,
                 )
         except Exception as error:
             ending = Ending.of_exception(error)
@@ -381,9 +382,22 @@ class _Turn:
 
     def is_pruned(self, trial: Trial, past: Past) -> bool:
         """Whether early termination ends a running trial."""
-        self._sync(trial)
         termination = self._course.termination
-        return termination is not None and termination.should_stop(past)
+        if termination is None:
+            return False
+        self._sync(trial)
+        return termination.should_stop(past)
+
+    def is_canceled(self, trial: Trial) -> bool:
+        """Whether somebody has canceled a running trial; looks now and then."""
+        if self._clock() - self._looked_at < self._handler.settings.cancel_poll_s:
+            return False
+        self._looked_at = self._clock()
+        try:
+            with self._handler.database.read() as conn:
+                return bool(workers.canceled(conn, [(trial.id, trial.attempt)]))
+        except UnavailableError:
+            return False  # the next look will tell
 
 
 _Result = tuple[
@@ -434,6 +448,10 @@ class _Told:
     def should_stop(self) -> bool:
         """Whether early termination ends the trial now."""
         return self._turn.is_pruned(self._trial, self.as_past("running", None))
+
+    def should_give_up(self) -> bool:
+        """Whether the command of the trial is to end now: by early termination, or canceled."""
+        return self._turn.is_canceled(self._trial) or self.should_stop()
 
     def as_past(self, state: str, value: float | None) -> Past:
         """The trial as samplers and early termination know it."""

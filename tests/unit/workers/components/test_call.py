@@ -160,6 +160,6 @@ def test_what_the_function_raises_is_its_own_error() -> None:
 
 
 def test_a_function_that_ends_the_process_has_failed() -> None:
-    with pytest.raises(StepError, match="called sys.exit\\(3\\)") as caught:
+    with pytest.raises(StepError, match=r"called sys.exit\(3\)") as caught:
         _prepare("leaves").run({})
     assert caught.value.code == "exit"
