@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlq.cli.context import open_client, reference
+from mlq.cli.job_trials import limits, pause, trials
 from mlq.cli.output import Column, Item, Output, output_option, talk
 
 if TYPE_CHECKING:
-    from mlq.client import Client
-    from mlq.client.documents import Job
+    from rich.console import RenderableType
 
+    from mlq.client import Client
+    from mlq.client.documents import Job, Trial
+
+#: Trials that `job show` lists.
+_BEST = 10
 _REF = "An id, the beginning of one, the name of a job, or @last."
 
 
@@ -132,13 +137,23 @@ def list_jobs(
 @reference("JOB", _REF)
 @output_option
 def show(ref: str, output: Output) -> None:
-    """Show a job with its steps, what they measured and why they wait."""
+    """Show a job with its steps, what they measured and why they wait; a sweep's best trials."""
     from mlq.cli.job_view import render_job
+    from mlq.cli.output import make_console
+    from mlq.cli.sweep_view import best_first
 
+    best: list[Trial] = []
     with open_client() as client:
         found = client.jobs.get(ref, depth=4)
         url = f"{client.url}/jobs/{found['id']}"
-    output.one(found, name=found["id"], render=lambda: render_job(found, url=url))
+        if found.get("sweep") and output.form == "table":
+            order = best_first(found["sweep"])
+            best = client.sweeps.trials(found["id"], sort=order, state="succeeded", limit=_BEST)
+
+    def render() -> RenderableType:
+        return render_job(found, url=url, best=best, width=make_console().width)
+
+    output.one(found, name=found["id"], render=render)
 
 
 @job.command()
@@ -167,13 +182,21 @@ def cancel(ref: str, output: Output) -> None:
 @click.option("-s", "--stream", "streamed", is_flag=True, help="Show how it goes on.")
 @output_option
 def resume(ref: str, streamed: bool, output: Output) -> int:
-    """Run what did not succeed of a finished job again; keep what did."""
+    """Run what did not succeed of a finished job again; keep what did.
+
+    A paused sweep goes on.
+    """
     with open_client() as client:
         found = client.jobs.resume(ref)
         if streamed:
             return _stream(client, found["id"], output=output, logs=None, timeout_s=None)
         _tell(found, output=output)
         return 0
+
+
+job.add_command(pause)
+job.add_command(trials)
+job.add_command(limits)
 
 
 @job.command()

@@ -13,12 +13,14 @@ from mlq.cli.job_view import (
     find_failed,
     measure,
     render_head,
+    render_job_in_short,
     render_steps,
     say_detail,
     say_step,
     walk,
 )
 from mlq.cli.output import make_console
+from mlq.cli.sweep_view import Paces, has_sweep, milestone, say_progress
 from mlq.cli.words import STATES, say_duration, say_state, short_id
 from mlq.client import Client, TimedOutError
 from mlq.client.documents import Job
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Durations and reasons to wait change without an event; look again after so long.
 _LOOK_AGAIN_S = 1.0
+#: A job with a sweep is not looked at more often, however many events there are.
+_SWEEP_LOOK_S = 0.3
 #: How long the log may take to end after its job.
 _LAST_WORDS_S = 10.0
 _DEPTH = 4
@@ -60,7 +64,8 @@ def stream_job(
         readers += 1
         _read(box, "log", lambda: client.jobs.logs(job_id, follow_on=True))
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    lines = Lines()
+    paces = Paces()
+    lines = Lines(paces)
     with ExitStack() as stack:
         live = None
         if _is_drawn(console):
@@ -70,11 +75,13 @@ def stream_job(
                 Live(
                     console=console,
                     refresh_per_second=8,
-                    get_renderable=lambda: _draw(job, indent),
+                    get_renderable=lambda: _draw(job, indent, paces),
                 )
             )
         ended_at: float | None = None
         while True:
+            paces.note(job, at=time.monotonic())
+            looked_at = time.monotonic()
             if live is None:
                 for line in lines.of(job):
                     console.print(" " * indent + line, soft_wrap=True)
@@ -101,6 +108,8 @@ def stream_job(
                     if content[0] == "log":
                         console.print(f"(the log broke off: {content[1]})", style="dim")
             if ended_at is None:
+                if has_sweep(job):  # its trials may end by the thousand
+                    time.sleep(max(0.0, looked_at + _SWEEP_LOOK_S - time.monotonic()))
                 job = client.jobs.get(job_id, depth=_DEPTH)
                 if is_terminal(job["state"]):
                     ended_at = time.monotonic()
@@ -133,8 +142,10 @@ def tell_outcome(job: Job, *, stderr: bool = False) -> None:
 class Lines:
     """What has been said already, so that each change of a job is said once."""
 
-    def __init__(self) -> None:
+    def __init__(self, paces: Paces | None = None) -> None:
+        self._paces = paces
         self._said: dict[str, tuple[str, int]] = {}
+        self._milestones: dict[str, Any] = {}
         self._unfinished: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
@@ -148,15 +159,29 @@ class Lines:
             now = (step["state"], step.get("attempt") or 0)
             self._names[step["id"]] = say_step(step)
             if self._said.get(step["id"]) == now or step["state"] == "pending":
+                yield from self._of_sweep(step, width)
                 continue
             self._said[step["id"]] = now
+            if step.get("sweep"):
+                self._milestones[step["id"]] = milestone(step["sweep"])
             symbol = STATES.get(step["state"], ("?", ""))[0]
             words = [f"{symbol} {self._names[step['id']]:<{width}}"]
             words.append(say_state(step["state"], step.get("reason")))
             if is_terminal(step["state"]) and step.get("started_at"):
                 words.append(say_duration(measure(step, now=datetime.now(UTC))))
-            detail = say_detail(step)
+            detail = say_detail(step, self._paces)
             yield "  ".join([*words, detail] if detail else words)
+
+    def _of_sweep(self, step: Job, width: int) -> Iterator[str]:
+        """A line where a sweep has a new best trial, or has come a good deal further."""
+        if not step.get("sweep") or step["state"] != "running":
+            return
+        reached = milestone(step["sweep"])
+        if self._milestones.get(step["id"]) == reached:
+            return
+        self._milestones[step["id"]] = reached
+        symbol = STATES["running"][0]
+        yield f"{symbol} {say_step(step):<{width}}  {say_progress(step, self._paces)}"
 
     def of_log(self, chunk: dict[str, Any]) -> Iterator[str]:
         """The whole lines of a log chunk, with the step's name before them."""
@@ -174,15 +199,15 @@ def _is_drawn(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal
 
 
-def _draw(job: Job, indent: int) -> RenderableType:
+def _draw(job: Job, indent: int, paces: Paces) -> RenderableType:
     from rich.console import Group
     from rich.padding import Padding
 
     if not job.get("children"):
-        return Padding(render_head(job), (0, 0, 0, indent))
+        return Padding(render_job_in_short(job, paces=paces), (0, 0, 0, indent))
     # a tree higher than the terminal could not be redrawn in place
     rows = max(make_console().size.height - 4, 6)
-    steps = Padding(render_steps(job, max_rows=rows, fold=False), (0, 0, 0, 2))
+    steps = Padding(render_steps(job, max_rows=rows, fold=False, paces=paces), (0, 0, 0, 2))
     return Padding(Group(render_head(job), steps), (0, 0, 0, indent))
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from mlq.cli import sweep_view
+from mlq.cli.output import make_table
+from mlq.cli.sweep_view import Paces
 from mlq.cli.words import (
     STATES,
     parse_time,
@@ -18,7 +21,7 @@ from mlq.cli.words import (
     say_state,
     short_id,
 )
-from mlq.client.documents import Job
+from mlq.client.documents import Job, Trial
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -54,20 +57,32 @@ def measure(job: Job, *, now: datetime) -> float | None:
     return max((ended - started).total_seconds(), 0.0)
 
 
-def say_detail(job: Job) -> str:
+def say_detail(job: Job, paces: Paces | None = None) -> str:
     """What is worth a line's end: why it waits, why it failed, else what it measured."""
-    if job.get("waiting_for"):
+    if job.get("waiting_for") and job.get("waiting_for") != "paused":
         return str(job["waiting_for"])
     error = job.get("error")
     if error and error.get("message"):
         return error["message"].strip().splitlines()[0]
+    if job.get("sweep") and job["state"] != "pending":
+        return sweep_view.say_progress(job, paces)
+    if job.get("waiting_for"):
+        return str(job["waiting_for"])
     return "  ".join(f"{k} {say_number(v, digits=3)}" for k, v in pick_metrics(job.get("metrics")))
 
 
 def render_steps(
-    job: Job, *, now: datetime | None = None, max_rows: int = MAX_ROWS, fold: bool = True
+    job: Job,
+    *,
+    now: datetime | None = None,
+    max_rows: int = MAX_ROWS,
+    fold: bool = True,
+    paces: Paces | None = None,
 ) -> RenderableType:
-    """The steps of a job as a table without lines. fold: wrap long ends, else cut them."""
+    """The steps of a job as a table without lines.
+
+    fold: wrap long ends, else cut them. paces: of its sweeps, to say when they will end.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -91,7 +106,9 @@ def render_steps(
             state += f" #{row.job['attempt']}"
         dim = "red" if row.job["state"] == "failed" else "dim"
         duration = say_duration(measure(row.job, now=now))
-        grid.add_row(name, Text(state, style=style), duration, Text(say_detail(row.job), style=dim))
+        grid.add_row(
+            name, Text(state, style=style), duration, Text(say_detail(row.job, paces), style=dim)
+        )
     if rest:
         counts = Counter(row.job["state"] for row in rest)
         words = ", ".join(f"{count} {state}" for state, count in counts.items())
@@ -113,8 +130,19 @@ def render_head(job: Job, *, now: datetime | None = None) -> RenderableType:
     return line
 
 
-def render_job(job: Job, *, url: str, now: datetime | None = None) -> RenderableType:
-    """Everything `job show` says."""
+def render_job_in_short(job: Job, *, paces: Paces | None = None) -> RenderableType:
+    """The head of a job; of a sweep also how far it is."""
+    from rich.console import Group
+    from rich.text import Text
+
+    head = render_head(job)
+    return Group(head, Text(f"  {say_detail(job, paces)}")) if job.get("sweep") else head
+
+
+def render_job(
+    job: Job, *, url: str, now: datetime | None = None, best: Sequence[Trial] = (), width: int = 80
+) -> RenderableType:
+    """Everything `job show` says. best: trials of a sweep to show; width: of the terminal."""
     from rich.console import Group
     from rich.padding import Padding
     from rich.table import Table
@@ -129,6 +157,10 @@ def render_job(job: Job, *, url: str, now: datetime | None = None) -> Renderable
     parts: list[RenderableType] = [render_head(job, now=now), Padding(facts, (0, 0, 0, 2))]
     if job.get("children"):
         parts += ["", Padding(render_steps(job, now=now), (0, 0, 0, 2))]
+    if best:
+        columns = sweep_view.trial_columns(job["sweep"], with_state=False)
+        table = make_table(best, columns, width=width - 2)
+        parts += ["", Padding(table, (0, 0, 0, 2))]
     for row in walk(job):
         error = row.job.get("error")
         if error and error.get("message") and "\n" in error["message"].strip():
@@ -171,11 +203,15 @@ def _facts(job: Job, *, url: str, now: datetime) -> Iterator[tuple[str, str]]:
         yield "component", str(job["component"])
     if job.get("waiting_for"):
         yield "waits", str(job["waiting_for"])
+    if job.get("sweep"):
+        yield from sweep_view.facts(job["sweep"])
     if job.get("error"):
         error = job["error"]
         yield "error", (error["message"] if error else "").strip()
     if job.get("cancel_requested_at") and not job.get("finished_at"):
         yield "cancel", f"requested {say_age(job['cancel_requested_at'], now=now)}"
+    if job["type"] == "command" and job.get("params"):
+        yield "params", sweep_view.say_params(job["params"])
     metrics = job.get("metrics") or {}
     if metrics:
         yield "metrics", "  ".join(f"{k} {say_number(v)}" for k, v in metrics.items())

@@ -10,6 +10,7 @@ from mlq.client.endpoints import Endpoints
 from mlq.client.jobs import Jobs
 from mlq.client.registry import Blobs, Components, Data, Models
 from mlq.client.session import Session
+from mlq.client.sweeps import Sweeps
 
 if TYPE_CHECKING:
     import httpx
@@ -28,6 +29,7 @@ class Client:
         self._session = Session(url, token, transport=transport)
         self.url = self._session.url
         self.jobs = Jobs(self._session)
+        self.sweeps = Sweeps(self._session)
         self.blobs = Blobs(self._session)
         self.data = Data(self._session)
         self.components = Components(self._session)

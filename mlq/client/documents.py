@@ -54,8 +54,77 @@ class Job(TypedDict, total=False):
     finished_at: str | None
     cancel_requested_at: str | None
     duration_s: float | None
+    sweep: Sweep
     children: list[Job]
     upstreams: list[str]
+
+
+class Sweep(TypedDict, total=False):
+    """What a sweep is after and how far it is.
+
+    limits: max_total_trials, max_concurrent_trials, and in seconds timeout and trial_timeout.
+    total: trials when nothing ends it early, None where nobody can know. counts: of trials, by
+    `queued`, `running`, `succeeded`, `failed`, `pruned` and `canceled`.
+    """
+
+    objective: Objective
+    sampling: dict[str, Any]
+    early_termination: dict[str, Any] | None
+    limits: dict[str, float | None]
+    total: int | None
+    counts: dict[str, int]
+    best: BestTrial | None
+    paused_at: str | None
+
+
+class Objective(TypedDict):
+    """What a sweep is after; goal: `maximize` or `minimize`."""
+
+    primary_metric: str
+    goal: str
+    target: float | None
+
+
+class BestTrial(TypedDict):
+    """The best trial of a sweep so far."""
+
+    number: int
+    id: str
+    value: float
+    params: dict[str, Any]
+
+
+class Trial(TypedDict, total=False):
+    """A trial of a sweep. params: None before it is begun; value: of the primary metric."""
+
+    number: int
+    id: str
+    state: str
+    reason: str | None
+    error: JobError | None
+    params: dict[str, Any] | None
+    value: float | None
+    metrics: dict[str, float | None]
+    attempt: int
+    worker: str | None
+    started_at: str | None
+    finished_at: str | None
+    duration_s: float | None
+
+
+class ProgressPoint(TypedDict):
+    """A trial that was the best when it ended."""
+
+    number: int
+    finished_at: str
+    value: float
+
+
+class Progress(TypedDict):
+    """How the best value of a sweep came about."""
+
+    objective: Objective
+    points: list[ProgressPoint]
 
 
 class Output(TypedDict, total=False):

@@ -14,11 +14,21 @@ from mlq.client.session import Session
 from mlq.errors import ConflictError, MlqError, UnavailableError
 
 
-def save(session: Session, path: str, *, to: Path, params: Mapping[str, Any] | None = None) -> Path:
-    """Download `path` into the file `to`, which appears when it is complete."""
+def save(
+    session: Session,
+    path: str,
+    *,
+    to: Path,
+    params: Mapping[str, Any] | None = None,
+    timeout_s: float = 60.0,
+) -> Path:
+    """Download `path` into the file `to`, which appears when it is complete.
+
+    timeout_s: from one byte to the next.
+    """
     with tempfile.NamedTemporaryFile(dir=to.parent, prefix=f".{to.name}.", delete=False) as part:
         try:
-            with session.stream(path, params=params) as response:
+            with session.stream(path, params=params, timeout_s=timeout_s) as response:
                 expected = response.headers.get("Content-Length")
                 for chunk in response.iter_bytes():
                     part.write(chunk)

@@ -1,0 +1,234 @@
+"""`mlq job trials`, `pause` and `limits`: what only sweeps have."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlq.cli.context import open_client, reference
+from mlq.cli.output import FORMATS, Output, output_option, talk
+
+if TYPE_CHECKING:
+    from mlq.client import Client
+    from mlq.client.documents import Job, Trial
+
+_REF = "A sweep, or a job with one sweep: an id, the beginning of one, a name, or @last."
+_STATES = ("queued", "running", "succeeded", "failed", "pruned", "canceled")
+_FORMS = {".csv": "csv", ".db": "optuna"}
+
+
+class _Limit(click.ParamType[int | float | str]):
+    """A number, or `none`."""
+
+    def __init__(self, of: type[int] | type[float]) -> None:
+        self.name = "integer|none" if of is int else "seconds|none"
+        self._of = of
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | float | str:
+        if value == "none":
+            return "none"
+        try:
+            return self._of(value)
+        except ValueError:
+            self.fail(f"'{value}' is neither a number nor 'none'.", param, ctx)
+
+
+@click.command()
+@reference("JOB", _REF)
+@click.option(
+    "--sort",
+    default="number",
+    show_default=True,
+    metavar="KEY",
+    help="number, value, metric:NAME (with - before it the other way round), or best.",
+)
+@click.option("--state", type=click.Choice(_STATES), help="Only trials in this state.")
+@click.option("-r", "--max-results", type=click.IntRange(1), default=50, show_default=True)
+@click.option(
+    "--export",
+    "to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Save all trials: FILE.csv, or FILE.db for an Optuna study (optuna-dashboard).",
+)
+@click.option(
+    "--add",
+    "points",
+    multiple=True,
+    metavar="POINT",
+    help="Try this point too: lr=0.1,depth=3, or a JSON mapping; repeatable.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice([*FORMATS, "csv"]),
+    default="table",
+    show_default=True,
+    help="How to print the result.",
+)
+def trials(
+    ref: str,
+    sort: str,
+    state: str | None,
+    max_results: int,
+    to: Path | None,
+    points: tuple[str, ...],
+    form: str,
+) -> None:
+    """List the trials of a sweep, save them, or add some.
+
+    Added trials come before others and do not count against the sweep's limit.
+    """
+    from mlq.cli.sweep_view import best_first, trial_columns
+
+    if to is not None and to.suffix not in _FORMS:
+        raise click.UsageError(f"'{to}' ends neither in .csv nor in .db.")
+    parsed = [parse_point(point) for point in points]
+    with open_client() as client:
+        sweep = find_sweep(client, ref)
+        if parsed:
+            numbers = client.sweeps.add_trials(sweep["id"], parsed)
+            talk(f"Added: {', '.join(f'trial {number}' for number in numbers)}.")
+        if to is not None:
+            client.sweeps.export(sweep["id"], to=to, form=_FORMS[to.suffix])
+            talk(f"Saved: {to}")
+        if parsed or to is not None:
+            return
+        if sort == "best":
+            sort, state = best_first(sweep["sweep"]), state or "succeeded"
+        found = client.sweeps.trials(sweep["id"], sort=sort, state=state, limit=max_results)
+    if form == "csv":
+        _print_csv(found)
+        return
+    Output(form).list(
+        found,
+        trial_columns(sweep["sweep"], sort=sort),
+        name=lambda trial: str(trial["id"]),
+        empty="No such trials yet.",
+    )
+
+
+@click.command()
+@reference("JOB", _REF)
+@output_option
+def pause(ref: str, output: Output) -> None:
+    """Let a sweep finish the trials that run, and begin no others.
+
+    `mlq job resume` lets it go on.
+    """
+    with open_client() as client:
+        _tell(client.sweeps.pause(find_sweep(client, ref)["id"]), output=output)
+
+
+@click.command()
+@reference("JOB", _REF)
+@click.option("--max-total-trials", type=_Limit(int), help="Trials in all.")
+@click.option("--max-concurrent-trials", type=_Limit(int), help="Trials at once.")
+@click.option("--timeout", type=_Limit(float), help="Seconds since the sweep started.")
+@output_option
+def limits(ref: str, output: Output, **given: float | str | None) -> None:
+    """Raise, lower or take away (none) limits of a sweep that has not ended."""
+    changes = {
+        name: None if value == "none" else value
+        for name, value in given.items()
+        if value is not None
+    }
+    if not changes:
+        raise click.UsageError("Give at least one limit.")
+    with open_client() as client:
+        sweep = find_sweep(client, ref)
+        _tell(client.sweeps.set_limits(sweep["id"], **changes), output=output)  # type: ignore[arg-type]
+
+
+def find_sweep(client: Client, ref: str) -> Job:
+    """The sweep that `ref` means, or the only one below that job.
+
+    Raises ConflictError where there is none, or more than one.
+    """
+    from mlq.cli.job_view import walk
+    from mlq.errors import ConflictError
+
+    found = client.jobs.get(ref, depth=8)
+    if found.get("sweep"):
+        return found
+    below = [row.job for row in walk(found) if row.job.get("sweep")]
+    if len(below) == 1:
+        return below[0]
+    if below:
+        listed = ", ".join(f"{one['path']} ({one['id'][:16]})" for one in below)
+        raise ConflictError(
+            f"The job has {len(below)} sweeps.", code="ambiguous", hint=f"Name one: {listed}."
+        )
+    raise ConflictError(
+        f"The job is a {found['type']} without a sweep.",
+        code="not_a_sweep",
+        hint="`mlq job list` shows others.",
+    )
+
+
+def parse_point(text: str) -> dict[str, Any]:
+    """`lr=0.1,depth=3` or a JSON mapping as parameters. Raises UsageError."""
+    if text.lstrip().startswith("{"):
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise click.UsageError(f"--add '{text}' is not JSON: {error}.") from None
+        assert isinstance(found, dict), "it begins with a brace"
+        return found
+    point: dict[str, Any] = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise click.UsageError(f"--add '{text}': '{part}' is not NAME=VALUE.")
+        if name.strip() in point:
+            raise click.UsageError(f"--add '{text}': '{name.strip()}' is given twice.")
+        point[name.strip()] = _parse_value(value.strip())
+    return point
+
+
+def _parse_value(text: str) -> Any:
+    for read in (int, float, json.loads):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _print_csv(found: Sequence[Trial]) -> None:
+    """A row for each trial, with a column for each parameter and metric."""
+    params = sorted({name for trial in found for name in trial.get("params") or {}})
+    metrics = sorted({name for trial in found for name in trial.get("metrics") or {}})
+    own = ("number", "state", "reason", "value")
+    times = ("started_at", "finished_at", "duration_s")
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    heads = [*(f"params.{name}" for name in params), *(f"metrics.{name}" for name in metrics)]
+    writer.writerow([*own, *heads, *times])
+    for trial in found:
+        cells = [
+            *(trial.get(name) for name in own),
+            *(_cell(trial.get("params"), name) for name in params),
+            *(_cell(trial.get("metrics"), name) for name in metrics),
+            *(trial.get(name) for name in times),
+        ]
+        writer.writerow(cells)
+
+
+def _cell(values: Mapping[str, Any] | None, name: str) -> Any:
+    value = (values or {}).get(name)
+    return json.dumps(value) if isinstance(value, bool | list | dict) else value
+
+
+def _tell(found: Job, *, output: Output) -> None:
+    from mlq.cli.job_view import render_job_in_short
+
+    output.one(found, name=found["id"], render=lambda: render_job_in_short(found))
