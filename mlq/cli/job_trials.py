@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlq.client import Client
     from mlq.client.documents import Job, Trial
 
-_REF = "A sweep, or a job with one sweep: an id, the beginning of one, a name, or @last."
+_REF = "A sweep, or a job with one sweep that is meant: an id, its beginning, a name, or @last."
 _STATES = ("queued", "running", "succeeded", "failed", "pruned", "canceled")
 _FORMS = {".csv": "csv", ".db": "optuna"}
 
@@ -150,7 +150,7 @@ def limits(ref: str, output: Output, **given: float | str | None) -> None:
 
 
 def find_sweep(client: Client, ref: str) -> Job:
-    """The sweep that `ref` means, or the only one below that job.
+    """The sweep that `ref` means, or the one below that job: the only one, or the one that runs.
 
     Raises ConflictError where there is none, or more than one.
     """
@@ -161,8 +161,10 @@ def find_sweep(client: Client, ref: str) -> Job:
     if found.get("sweep"):
         return found
     below = [row.job for row in walk(found) if row.job.get("sweep")]
-    if len(below) == 1:
-        return below[0]
+    running = [one for one in below if one["state"] == "running"]
+    for found_below in (below, running):
+        if len(found_below) == 1:
+            return found_below[0]
     if below:
         listed = ", ".join(f"{one['path']} ({one['id'][:16]})" for one in below)
         raise ConflictError(
