@@ -5,9 +5,11 @@ The code behind them is `mlq_workers.components`; here is only what can be check
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from mlq.models.metrics import parse_threshold
 
 #: Types of an input or output whose value is bytes in the artifact store.
 ARTIFACT_TYPES = frozenset({"uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model"})
@@ -20,6 +22,7 @@ class Port:
     """An input or output of a component.
 
     type: one of ARTIFACT_TYPES or LITERAL_TYPES. A `string` output is a literal a step computes.
+    check: raises MlqError for a literal that the component would refuse.
     """
 
     type: str
@@ -29,6 +32,7 @@ class Port:
     minimum: float | None = None
     maximum: float | None = None
     description: str = ""
+    check: Callable[[Any], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,11 @@ class Component:
     version: str = "1"
     description: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _check_thresholds(value: Any) -> None:
+    for text in value if isinstance(value, list) else [value]:
+        parse_threshold(str(text))
 
 
 def _file(description: str, *, optional: bool = False) -> Port:
@@ -163,7 +172,10 @@ EVALUATE = Component(
             description="Model to beat, e.g. models:/churn@production.",
         ),
         "threshold": Port(
-            "object", optional=True, description='"roc_auc >= 0.9", or a list of such.'
+            "object",
+            optional=True,
+            description='"roc_auc >= 0.9", or a list of such.',
+            check=_check_thresholds,
         ),
         "metric": _text("Metric of the comparison; the first threshold's when left out."),
         "min_improvement": Port(

@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-from mlq.errors import SpecError, nearest
+from mlq.errors import MlqError, SpecError, nearest
 from mlq.spec.builtin import ARTIFACT_TYPES, LITERAL_TYPES, Port
 from mlq.spec.document import read_document
 from mlq.spec.references import shorten
@@ -62,6 +62,13 @@ def cast_literal(value: Any, port: Port) -> Any:
             raise BadValueError(f"takes at least {port.minimum:g}; got {result}")
         if port.maximum is not None and result > port.maximum:
             raise BadValueError(f"takes at most {port.maximum:g}; got {result}")
+    if port.check is not None:
+        try:
+            port.check(result)
+        except MlqError as error:
+            raise BadValueError(
+                f"cannot be used. {error.message} {error.hint}".rstrip(".? ")
+            ) from None
     return result
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mlq.spec.builtin import Port
+from mlq.spec.builtin import BUILTIN, Port
 from mlq.spec.values import BadValueError, cast_literal, describe, fits, literal_type
 
 
@@ -99,3 +99,17 @@ def test_descriptions() -> None:
     assert describe(None) == "nothing"
     assert describe("x" * 100).endswith("...' (text)")
     assert describe(False) == "false (a boolean)"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("roc_auc => 0.9", "does not read as a bound"),
+        (["f1 >= 0.5", "acuracy >= 0.9"], "Did you mean 'accuracy'"),
+    ],
+)
+def test_a_threshold_that_no_metric_could_meet(value: Any, words: str) -> None:
+    port = BUILTIN["mlq:evaluate"].inputs["threshold"]
+    with pytest.raises(BadValueError, match=words):
+        cast_literal(value, port)
+    assert cast_literal('["roc_auc >= 0.9"]', port) == ["roc_auc >= 0.9"]
