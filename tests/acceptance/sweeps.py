@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -93,3 +94,31 @@ def summary(rows: list[RowMapping]) -> Counter[str]:
     return Counter(
         f"{row['state']}/{row['reason']}" if row["reason"] else row["state"] for row in rows
     )
+
+
+def bowl(**more: Any) -> dict[str, Any]:
+    """A grid of 200 trials of 20 ms; the best is number 31."""
+    space = {"x": choice(*range(20)), "y": choice(*range(10))}
+    return sweep("bowl", space, {"seconds": 0.02}, **more)
+
+
+def commands(script: str, count: int, **more: Any) -> dict[str, Any]:
+    """A sweep of shell commands that say `score`."""
+    say = "${{inputs.x}}"
+    log = f"{sys.executable} -P -c 'import mlq; mlq.log_metric(\"score\", {say})'"
+    return {
+        **sweep("line", {"x": up_to(count)}, limits={"max_concurrent_trials": 2}),
+        "trial": {"command": f"{script}; {log}"},
+        "inputs": {},
+        **more,
+    }
+
+
+def assert_undisturbed(stack: Stack, sweep_id: str) -> None:
+    """Assert that a `bowl` has come to what it comes to when nothing happens."""
+    row = stack.wait(sweep_id)
+    rows = assert_whole(stack, sweep_id, count=200)
+    assert summary(rows) == {"succeeded": 200}
+    assert len({(one["params"]["x"], one["params"]["y"]) for one in rows}) == 200
+    assert row["outputs"]["best_params"]["value"] == {"x": 3, "y": 1}
+    assert row["value"] == 0

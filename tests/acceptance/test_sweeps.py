@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -258,3 +259,59 @@ def test_trials_leave_nothing_on_the_disk(stack: Stack) -> None:
     row = stack.wait(stack.submit(document))
     rows = assert_whole(stack, row["id"], count=4)
     assert {one["value"] for one in rows} == {0}
+
+
+X = {"x": up_to(3)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "words"),
+    [
+        ({"search_space": {}}, "search_space", "is empty"),
+        ({"search_space": {"x": {"type": "randint", "upper": 0}}}, "search_space.x.upper", "1"),
+        ({"search_space": {"x": {"type": "uniform", "min_value": 3, "max_value": 1}}},
+         "search_space.x.min_value", "greater than max_value"),
+        ({"search_space": {"x": {"type": "unifrom", "min_value": 0, "max_value": 1}}},
+         "search_space.x.type", "no distribution 'unifrom'"),
+        ({"search_space": {"x": up_to(10**9)}}, "search_space", "1,000,000,000 points"),
+        ({"objective": {**OBJECTIVE, "goal": "maximise"}}, "objective.goal", "maximize"),
+        ({"objective": {**OBJECTIVE, "target": "high"}}, "objective.target", "number"),
+        ({"limits": {"max_total_trials": -1}}, "limits.max_total_trials", "at least 1"),
+        ({"limits": {"trial_timeout": 0}}, "limits.trial_timeout", "greater than 0"),
+        ({"early_termination": {"type": "bandit"}}, "early_termination", "slack_factor"),
+        ({"trial": "mlq:cal"}, "trial", "no component"),
+        ({"sampling_algorithm": "simulated_annealing"}, "sampling_algorithm", "bayesian"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "." in value else "",
+)  # fmt: skip
+def test_the_api_says_which_key_is_wrong(
+    api: Stack, changes: dict[str, Any], key: str, words: str
+) -> None:
+    assert api.api is not None
+    document = json.dumps({**sweep("line", X), **changes})
+    answer = api.api.post(
+        "/v1/jobs", content=document, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 422, answer.text
+    problems = {one["path"]: one["message"] for one in answer.json()["problems"]}
+    assert words in problems[key], problems
+
+
+@pytest.fixture(scope="module")
+def api(open_stack: OpenStack) -> Iterator[Stack]:
+    with open_stack() as stack:
+        stack.start_api()
+        yield stack
+
+
+def test_numbers_that_are_none_are_shown(api: Stack) -> None:
+    with importable():
+        worker = api.worker(slots=1)
+    for bad in ("nan", "endless"):
+        job = api.submit(sweep("fussy", X, {"bad": bad, "at": 1}))
+        api.wait(job)
+        shown = api.api_get(f"/v1/jobs/{job}/children", limit=200)["items"]
+        (trial,) = (one for one in shown if one["error"])
+        assert trial["error"]["code"] == "metric_nan"
+        assert api.api_get(f"/v1/jobs/{trial['id']}/metrics") is not None
+    assert worker.stop() == 0

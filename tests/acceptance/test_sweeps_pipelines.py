@@ -14,6 +14,7 @@ from tests.acceptance.sweeps import (
     OBJECTIVE,
     assert_whole,
     choice,
+    commands,
     done,
     importable,
     summary,
@@ -259,3 +260,21 @@ def test_two_sweeps_and_a_pipeline_share_two_slots(stack: Stack) -> None:
     for one in both:
         stack.wait(one)
         assert summary(assert_whole(stack, one, count=200)) == {"succeeded": 200}
+
+
+def test_max_concurrent_trials_holds_across_workers(stack: Stack) -> None:
+    second = stack.worker()
+    job = stack.submit(commands("sleep 0.3", 8))
+    most = 0
+
+    def ended() -> bool:
+        nonlocal most
+        running = [row for row in trials(stack, job) if row["state"] == "running"]
+        most = max(most, len(running))
+        return stack.job(job)["finished_at"] is not None
+
+    wait_for(ended)
+    rows = assert_whole(stack, job, count=8)
+    assert summary(rows) == {"succeeded": 8}
+    assert most == 2
+    assert second.stop() == 0

@@ -1,0 +1,152 @@
+"""Sweeps that are stopped: drained, canceled as a whole or trial by trial, and resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import OpenStack
+from tests.acceptance.stack import Part, Stack, gone, wait_for
+from tests.acceptance.sweeps import (
+    assert_undisturbed,
+    assert_whole,
+    bowl,
+    commands,
+    done,
+    importable,
+    summary,
+    sweep,
+    trials,
+    up_to,
+)
+from tests.acceptance.test_faults import PAIRS
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+def stack(request: pytest.FixtureRequest, open_stack: OpenStack) -> Iterator[Stack]:
+    with importable(), open_stack(*request.param, sweep_slice_s=0.5) as stack:
+        yield stack
+
+
+@pytest.fixture
+def worker(stack: Stack) -> Part:
+    """A worker, started if the test before ended it."""
+    alive = [part for part in stack.parts if part.name.startswith("worker") and part.is_running]
+    return alive[0] if alive else stack.worker()
+
+
+def runners(stack: Stack, sweep_id: str) -> list[Any]:
+    tree = stack.tree(stack.job(sweep_id)["root_id"])
+    return [row for row in tree.values() if row["role"] == "runner"]
+
+
+def test_a_draining_worker_hands_its_trials_on(stack: Stack, worker: Part) -> None:
+    job = stack.submit(bowl())
+    wait_for(lambda: done(stack, job) >= 20)
+    assert worker.stop() == 0
+    assert done(stack, job) < 200
+    assert stack.job(job)["state"] == "running"
+    stack.worker()
+    assert_undisturbed(stack, job)
+    for row in [*runners(stack, job), *trials(stack, job)]:
+        assert (row["failure_count"], row["lost_count"]) == (0, 0)
+
+
+def test_a_command_that_does_not_end_in_time_is_handed_on(stack: Stack, tmp_path: Path) -> None:
+    for part in stack.parts:
+        if part.is_running:
+            part.stop()
+    worker = stack.worker(drain_grace_s=1)
+    flag = tmp_path / "flag"
+    job = stack.submit(commands(f"if mkdir {flag}-${{{{inputs.x}}}}; then sleep 600; fi", 3))
+    wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+    family = worker.family()
+    assert worker.stop() == 0
+    assert gone(family)
+    assert stack.job(job)["state"] == "running"
+    (tmp_path / "flag-2").mkdir()
+    stack.worker()
+    stack.wait(job)
+    rows = assert_whole(stack, job, count=3)
+    assert summary(rows) == {"succeeded": 3}
+    assert [row["attempt"] for row in rows] == [2, 2, 1]
+    assert {(row["failure_count"], row["lost_count"]) for row in rows} == {(0, 0)}
+
+
+def test_cancel(stack: Stack, worker: Part) -> None:
+    job = stack.submit(bowl())
+    wait_for(lambda: done(stack, job) >= 10)
+    stack.cancel(job)
+    stack.wait(job, "canceled", timeout_s=5)
+    counts = summary(assert_whole(stack, job))
+    assert counts["succeeded"] >= 10
+    assert set(counts) == {"succeeded", "canceled"}
+    wait_for(lambda: len(worker.pool()) == 2, 5, what="the pool is whole again")
+
+
+def test_cancel_of_commands(stack: Stack, worker: Part) -> None:
+    document = {
+        **sweep("line", {"x": up_to(50)}, limits={"max_concurrent_trials": 2}),
+        "trial": {"command": "echo ${{inputs.x}}; sleep 600 & sleep 600"},
+        "inputs": {},
+    }
+    job = stack.submit(document)
+    wait_for(lambda: len(worker.commands()) >= 6)
+    running = worker.commands()
+    stack.cancel(job)
+    stack.wait(job, "canceled", timeout_s=5)
+    assert set(summary(assert_whole(stack, job))) == {"canceled"}
+    wait_for(lambda: gone(running), 5, what="the commands are gone")
+
+
+def test_cancel_of_one_trial(stack: Stack, worker: Part) -> None:
+    job = stack.submit(commands("if [ ${{inputs.x}} = 1 ]; then sleep 600; fi", 3))
+    wait_for(lambda: done(stack, job) == 2)
+    stack.cancel(trials(stack, job)[1]["id"])
+    stack.wait(job, timeout_s=10)
+    rows = assert_whole(stack, job, count=3)
+    assert [row["state"] for row in rows] == ["succeeded", "canceled", "succeeded"]
+
+
+def test_cancel_of_one_trial_in_process(stack: Stack, worker: Part) -> None:
+    job = stack.submit(sweep("fussy", {"x": up_to(6)}, {"bad": "hang", "at": 4, "seconds": 0.4}))
+    wait_for(lambda: [row["state"] for row in trials(stack, job)][4:5] == ["running"])
+    wait_for(lambda: done(stack, job) >= 4)
+    stack.cancel(trials(stack, job)[4]["id"])
+    stack.wait(job, timeout_s=10)
+    rows = assert_whole(stack, job, count=6)
+    assert summary(rows) == {"succeeded": 5, "canceled": 1}
+
+
+def test_resume_of_what_was_canceled(stack: Stack, worker: Part) -> None:
+    job = stack.submit(bowl())
+    wait_for(lambda: done(stack, job) >= 30)
+    stack.cancel(job)
+    stack.wait(job, "canceled", timeout_s=5)
+    kept = {row["id"] for row in trials(stack, job) if row["state"] == "succeeded"}
+    stack.resume(job)
+    row = stack.wait(job)
+    rows = trials(stack, job)
+    assert summary(rows) == {"succeeded": 200}
+    assert row["outputs"]["best_params"]["value"] == {"x": 3, "y": 1}
+    assert {one["generation"] for one in rows if one["id"] in kept} == {1}
+    stack.assert_sound()
+
+
+def test_resume_of_what_failed(stack: Stack, worker: Part, tmp_path: Path) -> None:
+    mended = tmp_path / "mended"
+    job = stack.submit(commands(f"test -e {mended} || exit 7", 3))
+    failed = stack.wait(job, "failed")
+    assert "None of the 3 trials succeeded; 3 failed alike" in failed["error"]["message"]
+    assert "exit code 7" in failed["error"]["message"]
+    mended.touch()
+    stack.resume(job)
+    row = stack.wait(job)
+    rows = trials(stack, job)
+    assert summary(rows) == {"succeeded": 3}
+    assert [(one["attempt"], one["generation"]) for one in rows] == [(2, 2)] * 3
+    assert row["outputs"]["best_params"]["value"] == {"x": 2}
+    stack.assert_sound()
