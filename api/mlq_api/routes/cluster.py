@@ -13,7 +13,7 @@ from mlq.db import workers as worker_rows
 from mlq.db.queries import queues as query
 from mlq.errors import NotFoundError, nearest
 from mlq.ids import parse_id
-from mlq.spec.builtin import BUILTIN
+from mlq.spec.builtin import BUILTIN, Port
 from mlq.spec.builtin import Component as Definition
 from mlq_api import schemas
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Name, bad_cursor
@@ -121,8 +121,14 @@ def _component_view(one: Definition) -> dict[str, Any]:
         "name": one.name,
         "version": one.version,
         "description": one.description,
-        "inputs": {name: asdict(port) for name, port in one.inputs.items()},
-        "outputs": {name: asdict(port) for name, port in one.outputs.items()},
+        "inputs": {name: _port_view(port) for name, port in one.inputs.items()},
+        "outputs": {name: _port_view(port) for name, port in one.outputs.items()},
         "open_inputs": one.open_inputs,
         "is_deterministic": one.is_deterministic,
     }
+
+
+def _port_view(port: Port) -> dict[str, Any]:
+    view = asdict(port)
+    del view["check"]  # code
+    return view
