@@ -25,8 +25,9 @@ from sqlalchemy import (
 
 from mlq.db.lineage import UPSTREAM_OUTPUTS
 from mlq.db.tables import jobs, latest_metrics
-from mlq.db.transitions.cascade import Ended, Settled, lock_root, settle, settle_success
+from mlq.db.transitions.cascade import Settled, lock_root, settle, settle_success
 from mlq.db.transitions.change import Change, Noting, apply_together
+from mlq.db.transitions.closing import Ended
 from mlq.db.types import Json, now, now_plus
 from mlq.db.window import take_turns
 from mlq.lifecycle import Reason, State

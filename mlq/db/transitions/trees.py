@@ -19,8 +19,9 @@ from sqlalchemy import (
 
 from mlq.db.events import record
 from mlq.db.tables import job_edges, jobs
-from mlq.db.transitions.cascade import Ended, Settled, lock_root, settle, start_inner
+from mlq.db.transitions.cascade import Settled, lock_root, settle, start_inner
 from mlq.db.transitions.change import Change
+from mlq.db.transitions.closing import Ended
 from mlq.db.types import now
 from mlq.db.window import take_turns
 from mlq.errors import ConflictError
