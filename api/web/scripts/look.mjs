@@ -15,6 +15,7 @@ const [jobs, models, endpoints, data] = await Promise.all(
   ),
 );
 const pipeline = jobs.find((job) => job.type === "pipeline" && job.state === "succeeded");
+const sweep = jobs.find((job) => job.type === "sweep");
 const failed = jobs.find((job) => job.state === "failed");
 const pages = {
   overview: "/",
@@ -29,6 +30,7 @@ const pages = {
     timeline: `/jobs/${pipeline.id}?tab=timeline`,
     log: `/jobs/${pipeline.id}?tab=log`,
   }),
+  ...(sweep && { sweep: `/jobs/${sweep.id}` }),
   ...(failed && { failed: `/jobs/${failed.id}` }),
   ...(models[0] && { model: `/models/${models[0].name}` }),
   ...(endpoints[0] && { endpoint: `/endpoints/${endpoints[0].name}` }),

@@ -15,6 +15,8 @@ export type AliasMove = Schemas["AliasMove"];
 export type Endpoint = Schemas["Endpoint"];
 export type DataVersion = Schemas["DataVersion"];
 export type Queue = Schemas["Queue"];
+export type SweepSummary = Schemas["SweepSummary"];
+export type Trial = Schemas["Trial"];
 export type Worker = Schemas["Worker"];
 
 /** RFC 9457, as every refusal is told. */

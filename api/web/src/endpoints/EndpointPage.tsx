@@ -88,7 +88,7 @@ function Traffic({ endpoint }: { endpoint: Endpoint }) {
                 value={traffic[one.name] ?? 0}
                 onChange={(percent) => setTraffic((old) => shareOut(old, one.name, percent))}
                 label={(percent) => `${percent} %`}
-                thumbProps={{ "aria-label": `Traffic of ${one.name}, percent` }}
+                thumbLabel={`Traffic of ${one.name}, percent`}
               />
               <Text size="sm" w={48} ta="right">
                 {traffic[one.name]} %

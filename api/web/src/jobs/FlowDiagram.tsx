@@ -36,6 +36,7 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
   // Places depend on the shape alone: a change of state must not move anything.
   // eslint-disable-next-line react-hooks/exhaustive-deps
   const places = useMemo(() => layOut(steps, direction), [shape, direction]);
+  const lowest = Math.max(...[...places.values()].map((place) => place.y));
   const nodes: StepNode[] = steps.map((job) => ({
     id: job.id,
     type: "step",
@@ -56,7 +57,7 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
     focusable: false,
   }));
   return (
-    <div className="card flow">
+    <div className="card flow" style={{ height: lowest + NODE.height + 90 }}>
       <ReactFlow
         key={`${direction} ${shape}`}
         nodes={nodes}
@@ -77,7 +78,7 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
         }}
       >
         <Background gap={20} />
-        <Controls showInteractive={false} />
+        <Controls showInteractive={false} orientation="horizontal" position="bottom-right" />
       </ReactFlow>
     </div>
   );

@@ -4,11 +4,13 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { lazy, Suspense } from "react";
 import type { Job } from "../api/client";
 import { job as jobQuery, jobSpec } from "../api/queries";
+import { isTerminal } from "../live/merge";
 import { CopyAs } from "../parts/copy";
 import { number } from "../parts/format";
 import { Loaded, Page } from "../parts/page";
 import { StateWords } from "../parts/state";
 import { Ago, Took } from "../parts/time";
+import { SweepActions } from "../sweeps/SweepActions";
 import { GanttChart } from "./GanttChart";
 import { History } from "./History";
 import { JobActions } from "./JobActions";
@@ -19,12 +21,15 @@ import type { JobSearch, JobTab } from "./search";
 import { Cause, JobFacts, StepPanel } from "./StepPanel";
 import { Inputs, Outputs } from "./Values";
 
+const SweepView = lazy(() => import("../sweeps/SweepView"));
 const FlowDiagram = lazy(() => import("./FlowDiagram"));
 /** Beyond this a diagram is neither readable nor quick; the table of steps is. */
 const MOST_NODES = 400;
+const SWEEP_REFRESH_MS = 2000;
 const route = getRouteApi("/jobs/$ref");
 
 const LABELS: Record<JobTab, string> = {
+  sweep: "Sweep",
   flow: "Flow",
   timeline: "Timeline",
   steps: "Steps",
@@ -36,7 +41,12 @@ const LABELS: Record<JobTab, string> = {
 
 export default function JobPage() {
   const { ref } = route.useParams();
-  const query = useQuery(jobQuery(ref));
+  const query = useQuery({
+    ...jobQuery(ref),
+    // Events tell of steps; how far a sweep is, only the sweep itself does.
+    refetchInterval: ({ state }) =>
+      state.data?.sweep && !isTerminal(state.data.state) ? SWEEP_REFRESH_MS : false,
+  });
   return <Loaded query={query}>{(job) => <Shown job={job} />}</Loaded>;
 }
 
@@ -44,12 +54,15 @@ const MARKS: Partial<Record<Job["state"], string>> = { succeeded: "✓", failed:
 
 function Shown({ job }: { job: Job }) {
   const name = jobName(job);
+  // Told beside the step that it came from.
+  const hasOwnCause = Boolean(selectedStep(job.children ?? [], route.useSearch())?.error);
   return (
     <Page
       title={`${MARKS[job.state] ?? "…"} ${name}`}
       heading={name}
       actions={
         <>
+          {job.sweep && !isTerminal(job.state) && <SweepActions job={job} sweep={job.sweep} />}
           <JobActions job={job} />
           <CopyAs cli={`job show ${job.id}`} path={`jobs/${job.id}`} />
         </>
@@ -69,7 +82,7 @@ function Shown({ job }: { job: Job }) {
           </Anchor>
         )}
       </Group>
-      <Cause job={job} />
+      {!hasOwnCause && <Cause job={job} />}
       <Parts job={job} />
     </Page>
   );
@@ -87,8 +100,8 @@ function Parts({ job }: { job: Job }) {
   const navigate = route.useNavigate();
   const steps = job.children ?? [];
   const hasSteps = steps.length > 0;
-  const tabs = (Object.keys(LABELS) as JobTab[]).filter(
-    (tab) => hasSteps || !["flow", "timeline", "steps"].includes(tab),
+  const tabs = (Object.keys(LABELS) as JobTab[]).filter((tab) =>
+    tab === "sweep" ? job.sweep : hasSteps || !["flow", "timeline", "steps"].includes(tab),
   );
   const tab = search.tab && tabs.includes(search.tab) ? search.tab : (tabs[0] ?? "log");
   const step = selectedStep(steps, search);
@@ -111,6 +124,13 @@ function Parts({ job }: { job: Job }) {
             </Tabs.Tab>
           ))}
         </Tabs.List>
+        <Tabs.Panel value="sweep">
+          {job.sweep && (
+            <Suspense fallback={null}>
+              <SweepView key={job.id} job={job} sweep={job.sweep} />
+            </Suspense>
+          )}
+        </Tabs.Panel>
         <Tabs.Panel value="flow">
           {steps.length > MOST_NODES ? (
             <Stack>

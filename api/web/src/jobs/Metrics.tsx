@@ -44,7 +44,7 @@ export function Metrics({ id }: { id: string }) {
                 {values.length > 1 && (
                   <LineChart
                     name={`${key} by step`}
-                    height={220}
+                    height={150}
                     points={values.flatMap(({ step, value }) =>
                       value === null || value === undefined
                         ? []

@@ -44,7 +44,7 @@ export function StepPanel({ step, steps, view = "log", onView, onClose }: Props)
           <X size={16} aria-hidden />
         </ActionIcon>
       </Group>
-      {step.children && (
+      {step.type !== "command" && (
         <Link to="/jobs/$ref" params={{ ref: step.id }}>
           Open this {step.type}
         </Link>

@@ -1,4 +1,5 @@
 export const JOB_TABS = [
+  "sweep",
   "flow",
   "timeline",
   "steps",

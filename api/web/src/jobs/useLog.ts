@@ -27,11 +27,12 @@ export function useLog(id: string, attempt?: number): Log {
     let waiting: LogChunk[] = [];
 
     function flush() {
+      window.clearTimeout(paint);
       paint = undefined;
       const chunks = waiting;
       waiting = [];
       setLog((before) => ({
-        hasEnded: false,
+        ...before,
         isBroken: false,
         lines: chunks.reduce<readonly LogLine[]>(
           (lines, chunk) => appendChunk(lines, chunk, MOST_LINES),
@@ -53,7 +54,7 @@ export function useLog(id: string, attempt?: number): Log {
       };
       opened.addEventListener("end", () => {
         opened.close();
-        if (waiting.length > 0) flush();
+        flush();
         setLog((before) => ({ ...before, hasEnded: true }));
       });
       opened.onerror = () => {

@@ -14,11 +14,11 @@ import { Ago } from "../parts/time";
 import { type AliasAct, AliasDialog } from "./AliasDialog";
 import { Report } from "./Report";
 import {
-  earlierVersions,
   isMinimized,
   leadingMetric,
   metricNames,
   rollbackTarget,
+  rollbackTargets,
   trend,
 } from "./trend";
 
@@ -101,12 +101,12 @@ function Shown({ model: one, versions, moves }: Props) {
       ) : (
         <Empty>Its versions have no metrics yet: mlq:evaluate before mlq:register adds them.</Empty>
       )}
-      <div className="split with-panel">
+      <div className="split halves">
         <Stack style={{ minWidth: 0 }}>
           <Versions
             versions={versions}
             champion={champion}
-            earlier={earlierVersions(moves, CHAMPION, champion)}
+            earlier={rollbackTargets(moves, CHAMPION)}
             selected={version?.version}
             onPick={pick}
             onAct={mayAct ? setAct : undefined}
@@ -251,29 +251,16 @@ function Versions({
                   </Anchor>
                 </Table.Td>
                 <Table.Td>{one.aliases.join(", ")}</Table.Td>
-                <Table.Td>
+                <Table.Td style={{ whiteSpace: "nowrap" }}>
                   <Ago at={one.created_at} /> by {one.created_by}
                 </Table.Td>
                 <Table.Td ta="right">
                   {onAct && one.version !== champion && (
-                    <Group gap={4} justify="end" wrap="nowrap">
-                      {earlier.has(one.version) && (
-                        <Button
-                          size="compact-xs"
-                          variant="default"
-                          onClick={() => onAct({ kind: "rollback", to: one.version })}
-                        >
-                          Roll back to v{one.version}
-                        </Button>
-                      )}
-                      <Button
-                        size="compact-xs"
-                        variant="default"
-                        onClick={() => onAct({ kind: "promote", to: one.version })}
-                      >
-                        Promote
-                      </Button>
-                    </Group>
+                    <MoveButton
+                      version={one.version}
+                      isBack={earlier.has(one.version)}
+                      onAct={onAct}
+                    />
                   )}
                 </Table.Td>
               </Table.Tr>
@@ -282,6 +269,26 @@ function Versions({
         </Table>
       </Table.ScrollContainer>
     </Section>
+  );
+}
+
+function MoveButton({
+  version,
+  isBack,
+  onAct,
+}: {
+  version: number;
+  isBack: boolean;
+  onAct: (act: AliasAct) => void;
+}) {
+  return (
+    <Button
+      size="compact-xs"
+      variant="default"
+      onClick={() => onAct({ kind: isBack ? "rollback" : "promote", to: version })}
+    >
+      {isBack ? "Roll back to" : "Promote"} v{version}
+    </Button>
   );
 }
 

@@ -116,7 +116,7 @@ function Confusion({ labels, counts }: { labels: (string | number)[]; counts: nu
                 <Table.Td
                   key={column}
                   style={{
-                    background: `color-mix(in srgb, var(--state-running) ${Math.round((count / most) * 40)}%, transparent)`,
+                    background: `color-mix(in srgb, var(--state-running) ${Math.round((count / most) * 22)}%, transparent)`,
                   }}
                 >
                   {count}
@@ -139,7 +139,7 @@ function CurveChart({ name, curve }: { name: string; curve?: Curve }) {
       </figcaption>
       <LineChart
         name={name}
-        height={360}
+        height={180}
         dots={false}
         range={{ x: [0, 1], y: [0, 1] }}
         points={curve.x.map((x, index) => ({ x, y: curve.y[index] ?? 0, label: "" }))}

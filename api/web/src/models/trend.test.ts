@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { AliasMove, ModelVersion } from "../api/client";
-import { earlierVersions, leadingMetric, rollbackTarget, trend } from "./trend";
+import { leadingMetric, rollbackTarget, rollbackTargets, trend } from "./trend";
 
 function move(act: string, previous: number | null, version: number): AliasMove {
   return { name: "m", alias: "production", act, previous, version, reason: "", actor: "a", at: "" };
@@ -33,9 +33,10 @@ test("after the first promotion there is nothing to go back to", () => {
   expect(rollbackTarget([move("promote", null, 1)], "production")).toBeUndefined();
 });
 
-test("one may go back to every version that was champion, not to the others", () => {
-  const moves = [move("promote", 1, 3), move("promote", null, 1)];
-  expect([...earlierVersions(moves, "production", 3)]).toEqual([1]);
+test("one may go back to what was champion before, not to what was rolled back", () => {
+  const moves = [move("promote", null, 1), move("promote", 1, 2), move("rollback", 2, 1)];
+  moves.push(move("promote", 1, 4));
+  expect([...rollbackTargets(moves.reverse(), "production")]).toEqual([1]);
 });
 
 test("a trend is oldest first, without the versions that lack the metric", () => {

@@ -60,15 +60,9 @@ export function rollbackTarget(moves: readonly AliasMove[], alias: string): numb
   return aliasStack(moves, alias).at(-2) ?? undefined;
 }
 
-/** Versions that `alias` has been on before and is not now: where one may roll back to. */
-export function earlierVersions(
-  moves: readonly AliasMove[],
-  alias: string,
-  current: number | undefined,
-): Set<number> {
-  const found = new Set<number>();
-  for (const { alias: moved, version } of moves) {
-    if (moved === alias && version && version !== current) found.add(version);
-  }
-  return found;
+/** All versions that a rollback of `alias` may lead to. */
+export function rollbackTargets(moves: readonly AliasMove[], alias: string): Set<number> {
+  const stack = aliasStack(moves, alias);
+  const current = stack.pop();
+  return new Set(stack.filter((version) => version !== null && version !== current) as number[]);
 }

@@ -116,7 +116,7 @@ function Attention({
           </Text>
         ))}
         {failed.slice(0, SHOWN).map((job) => (
-          <Text key={job.id} size="sm" truncate>
+          <Text key={job.id} size="sm" lineClamp={2}>
             <span className="state">
               <StateIcon state="failed" size={14} />
               <Link to="/jobs/$ref" params={{ ref: job.id }}>

@@ -1,3 +1,4 @@
+import { useElementSize } from "@mantine/hooks";
 import { type KeyboardEvent, type ReactNode, useId } from "react";
 import { number } from "./format";
 import { linear, ticks } from "./scale";
@@ -24,7 +25,6 @@ interface Props {
   dots?: boolean;
 }
 
-const WIDTH = 640;
 const PAD = { left: 52, right: 14, top: 14, bottom: 26 };
 
 /** A line through points, each of them a button where they can be picked. */
@@ -40,11 +40,13 @@ export function LineChart({
   dots = points.length <= 120,
 }: Props) {
   const title = useId();
+  const { ref, width: measured } = useElementSize();
+  const width = measured || 640;
   const ys = points.map((point) => point.y);
   if (threshold !== undefined) ys.push(threshold);
   const xs = points.map((point) => point.x);
   const y = linear(range?.y ?? widened(ys), [height - PAD.bottom, PAD.top]);
-  const x = linear(range?.x ?? widened(xs, 0.04), [PAD.left, WIDTH - PAD.right]);
+  const x = linear(range?.x ?? widened(xs, 0.04), [PAD.left, width - PAD.right]);
   const path = points
     .map((point, index) => {
       const pen = index === 0 || breaks?.has(point.x) ? "M" : "L";
@@ -63,63 +65,73 @@ export function LineChart({
     },
   });
   return (
-    <svg
-      viewBox={`0 0 ${WIDTH} ${height}`}
-      className="chart"
-      role={onPick ? "group" : "img"}
-      aria-labelledby={title}
-    >
-      <title id={title}>{name}</title>
-      {ticks(y.domain, 4).map((value) => (
-        <g key={value} aria-hidden>
-          <line className="axis" x1={PAD.left} x2={WIDTH - PAD.right} y1={y(value)} y2={y(value)} />
-          <text x={PAD.left - 6} y={y(value) + 4} textAnchor="end">
-            {number(value)}
-          </text>
-        </g>
-      ))}
-      {(xTicks ?? ticks(x.domain, 6).map((value) => ({ x: value, label: number(value) }))).map(
-        (tick) => (
+    <div ref={ref}>
+      <svg
+        width={width}
+        height={height}
+        viewBox={`0 0 ${width} ${height}`}
+        className="chart"
+        role={onPick ? "group" : "img"}
+        aria-labelledby={title}
+      >
+        <title id={title}>{name}</title>
+        {ticks(y.domain, 4).map((value) => (
+          <g key={value} aria-hidden>
+            <line
+              className="axis"
+              x1={PAD.left}
+              x2={width - PAD.right}
+              y1={y(value)}
+              y2={y(value)}
+            />
+            <text x={PAD.left - 6} y={y(value) + 4} textAnchor="end">
+              {number(value)}
+            </text>
+          </g>
+        ))}
+        {(
+          xTicks ?? ticks(x.domain, width / 90).map((value) => ({ x: value, label: number(value) }))
+        ).map((tick) => (
           <text key={tick.x} x={x(tick.x)} y={height - 8} textAnchor="middle" aria-hidden>
             {tick.label}
           </text>
-        ),
-      )}
-      {threshold !== undefined && (
-        <line
-          x1={PAD.left}
-          x2={WIDTH - PAD.right}
-          y1={y(threshold)}
-          y2={y(threshold)}
-          stroke="var(--state-waiting)"
-          strokeDasharray="4 3"
-        />
-      )}
-      <path d={path} fill="none" stroke="var(--state-running)" strokeWidth={2} />
-      {dots &&
-        points.map((point) => (
-          <g key={point.x}>
-            {point.mark && (
-              <g transform={`translate(${x(point.x)} ${y(point.y) - 16})`} aria-hidden>
-                {point.mark}
-              </g>
-            )}
-            <circle
-              className="point"
-              cx={x(point.x)}
-              cy={y(point.y)}
-              r={point.isSelected ? 7 : 4}
-              fill={
-                point.isSelected ? "var(--mantine-primary-color-filled)" : "var(--state-running)"
-              }
-              {...(onPick ? pick(point) : {})}
-              aria-label={point.label}
-            >
-              <title>{point.label}</title>
-            </circle>
-          </g>
         ))}
-    </svg>
+        {threshold !== undefined && (
+          <line
+            x1={PAD.left}
+            x2={width - PAD.right}
+            y1={y(threshold)}
+            y2={y(threshold)}
+            stroke="var(--state-waiting)"
+            strokeDasharray="4 3"
+          />
+        )}
+        <path d={path} fill="none" stroke="var(--state-running)" strokeWidth={2} />
+        {dots &&
+          points.map((point) => (
+            <g key={point.x}>
+              {point.mark && (
+                <g transform={`translate(${x(point.x)} ${y(point.y) - 16})`} aria-hidden>
+                  {point.mark}
+                </g>
+              )}
+              <circle
+                className="point"
+                cx={x(point.x)}
+                cy={y(point.y)}
+                r={point.isSelected ? 7 : 4}
+                fill={
+                  point.isSelected ? "var(--mantine-primary-color-filled)" : "var(--state-running)"
+                }
+                {...(onPick ? pick(point) : {})}
+                aria-label={point.label}
+              >
+                <title>{point.label}</title>
+              </circle>
+            </g>
+          ))}
+      </svg>
+    </div>
   );
 }
 
