@@ -69,8 +69,8 @@ def _run(name: str, options: argparse.Namespace) -> dict[str, Any]:
             with_peers=options.peers,
             only=options.sizes,
         )
-    module = {"equal": equal, "many": many, "early": early, "fair": fair}[name]
-    return module.run(is_quick=options.quick)
+    runs = {"equal": equal.run, "many": many.run, "early": early.run, "fair": fair.run}
+    return runs[name](is_quick=options.quick)
 
 
 if __name__ == "__main__":

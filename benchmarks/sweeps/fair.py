@@ -87,15 +87,16 @@ def _pipeline() -> dict[str, Any]:
 
 
 def _last_end(run: Run) -> float:
-    return max(row["finished_at"].timestamp() for row in run.trials())
+    return float(max(row["finished_at"].timestamp() for row in run.trials()))
 
 
 def _seconds_between(run: Run, began: float, ended: float) -> float:
     """Seconds of its trials that lie between two times."""
-    return sum(
+    total = sum(
         max(
             0.0,
             min(ended, row["finished_at"].timestamp()) - max(began, row["started_at"].timestamp()),
         )
         for row in run.trials()
     )
+    return float(total)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
+import os
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
 import joblib
@@ -17,7 +15,20 @@ from benchmarks.sweeps.problems import METRIC, SEED, Problem, load
 PROCESSES = 2
 
 
-class JoblibLoop:
+class Peer:
+    """A way to try a grid. It keeps its processes warm between runs where it has any."""
+
+    name: str
+
+    def run(self, problem: Problem, path: str) -> list[float]:
+        """Scores in order of the grid. path: of the problem, as `store` wrote it."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End what was started."""
+
+
+class JoblibLoop(Peer):
     """A warm joblib loop, each process with every second point: the practical limit."""
 
     name = "joblib loop"
@@ -37,7 +48,7 @@ def _run_part(path: str, start: int) -> list[float]:
     return load(path).run(start, PROCESSES)
 
 
-class GridSearch:
+class GridSearch(Peer):
     """GridSearchCV on the same warm processes, without its refit."""
 
     name = "GridSearchCV"
@@ -56,7 +67,7 @@ class GridSearch:
         return [float(score) for score in search.cv_results_["mean_test_score"]]
 
 
-class OptunaThreads:
+class OptunaThreads(Peer):
     """Optuna with n_jobs: threads of one process, trials in memory."""
 
     name = "Optuna n_jobs"
@@ -65,7 +76,7 @@ class OptunaThreads:
         """Scores in order of the grid."""
         import optuna
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         study = optuna.create_study(sampler=_numbers(problem), direction="maximize")
         loop = load(path)
         study.optimize(
@@ -75,8 +86,8 @@ class OptunaThreads:
         return _in_order(study)
 
 
-class OptunaProcesses:
-    """Optuna in two processes that share an SQLite storage. They are started anew each time."""
+class OptunaProcesses(Peer):
+    """Optuna in two warm processes that share an SQLite storage."""
 
     name = "Optuna RDB"
 
@@ -84,15 +95,13 @@ class OptunaProcesses:
         """Scores in order of the grid."""
         import optuna
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         with tempfile.TemporaryDirectory(prefix="mlq-bench-") as folder:
             url = f"sqlite:///{folder}/optuna.db"
             optuna.create_study(study_name="s", storage=url, direction="maximize")
-            command = [sys.executable, "-m", "benchmarks.sweeps.peers", url, path]
-            processes = [subprocess.Popen(command) for _ in range(PROCESSES)]
-            codes = [process.wait() for process in processes]
-            if any(codes):
-                raise RuntimeError("an Optuna process failed")
+            joblib.Parallel(n_jobs=PROCESSES)(
+                joblib.delayed(_optimize)(url, path) for _ in range(PROCESSES)
+            )
             return _in_order(optuna.load_study(study_name="s", storage=url))
 
 
@@ -113,10 +122,10 @@ def _in_order(study: Any) -> list[float]:
     return [float(found[point]) for point in sorted(found)]
 
 
-def _optuna_process(url: str, path: str) -> None:
+def _optimize(url: str, path: str) -> None:
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     loop = load(path)
     points = list(range(len(loop.points)))
     sampler = optuna.samplers.GridSampler({"point": points}, seed=SEED)
@@ -124,10 +133,14 @@ def _optuna_process(url: str, path: str) -> None:
     study.optimize(lambda trial: loop.score(loop.points[_number(trial, len(points))]))
 
 
-class RayTune:
-    """Ray Tune: a trial each, on two processors."""
+class RayTune(Peer):
+    """Ray Tune on two processors, its actors used for one trial after the other."""
 
     name = "Ray Tune"
+
+    def __init__(self) -> None:
+        # read when it starts; else it writes a token into the home folder
+        os.environ["RAY_AUTH_MODE"] = "disabled"
 
     def run(self, problem: Problem, path: str) -> list[float]:
         """Scores in order of the grid."""
@@ -136,22 +149,25 @@ class RayTune:
 
         if not ray.is_initialized():
             ray.init(num_cpus=PROCESSES, include_dashboard=False, log_to_driver=False)
-
-        def trainable(config: dict[str, Any]) -> dict[str, float]:
-            loop = load(path)
-            return {"score": loop.score(loop.points[config["point"]])}
-
         points = list(range(len(problem.points)))
-        results = tune.Tuner(
-            trainable,
-            param_space={"point": tune.grid_search(points)},
-            run_config=tune.RunConfig(verbose=0),
-        ).fit()
-        found = {result.config["point"]: result.metrics["score"] for result in results}
+        with tempfile.TemporaryDirectory(prefix="mlq-bench-") as folder:
+            results = tune.Tuner(
+                lambda config: {"score": _score(path, config["point"])},
+                param_space={"point": tune.grid_search(points)},
+                tune_config=tune.TuneConfig(reuse_actors=True),
+                run_config=tune.RunConfig(storage_path=folder, verbose=0),
+            ).fit()
+            found = {result.config["point"]: result.metrics["score"] for result in results}
         return [float(found[point]) for point in points]
 
+    def close(self) -> None:
+        """Stop Ray's servers."""
+        import ray
 
-class Dask:
+        ray.shutdown()
+
+
+class Dask(Peer):
     """Dask: a future each, on two warm processes."""
 
     name = "Dask"
@@ -170,14 +186,19 @@ class Dask:
         )
         return [float(score) for score in self._client.gather(futures)]
 
+    def close(self) -> None:
+        """Stop the workers and their scheduler."""
+        if self._client is not None:
+            self._client.shutdown()
+
 
 def _score(path: str, point: int) -> float:
     loop = load(path)
     return loop.score(loop.points[point])
 
 
-#: Beyond the two that are always there: what makes a peer, and the package that it needs.
-OPTIONAL: list[tuple[Callable[[], Any], str]] = [
+#: Beyond the two that are always there: peers, and the package that each needs.
+OPTIONAL: list[tuple[type[Peer], str]] = [
     (OptunaThreads, "optuna"),
     (OptunaProcesses, "optuna"),
     (RayTune, "ray"),
@@ -185,17 +206,14 @@ OPTIONAL: list[tuple[Callable[[], Any], str]] = [
 ]
 
 
-def find_peers(*, with_optional: bool) -> tuple[list[Any], list[str]]:
-    """The peers to measure, the joblib loop first, and the names of those that are not here."""
-    peers: list[Any] = [JoblibLoop(), GridSearch()]
-    absent = []
-    for make, package in OPTIONAL if with_optional else ():
-        if importlib.util.find_spec(package) is None:
-            absent.append(make.name)  # type: ignore[attr-defined]
-        else:
-            peers.append(make())
-    return peers, absent
+def find_peers(*, with_optional: bool) -> list[Peer]:
+    """The joblib loop, GridSearchCV, and the others that are installed where they are wanted."""
+    peers: list[Peer] = [JoblibLoop(), GridSearch()]
+    if with_optional:
+        peers += [peer() for peer, package in OPTIONAL if importlib.util.find_spec(package)]
+    return peers
 
 
-if __name__ == "__main__":
-    _optuna_process(*sys.argv[1:])
+def find_absent() -> list[str]:
+    """Names of the peers that are not installed."""
+    return [peer.name for peer, package in OPTIONAL if not importlib.util.find_spec(package)]
