@@ -51,7 +51,6 @@ def shell(request: Request) -> Response | None:
 @router.get("/endpoints/{name}")
 @router.get("/data")
 @router.get("/data/{name}")
-@router.get("/sweeps")
 @router.get("/workers")
 @router.get("/settings")
 async def console_page(request: Request) -> Response:

@@ -24,6 +24,7 @@ const pages = {
   endpoints: "/endpoints",
   data: "/data",
   workers: "/workers",
+  settings: "/settings",
   ...(pipeline && {
     job: `/jobs/${pipeline.id}`,
     step: `/jobs/${pipeline.id}?step=train&view=metrics`,

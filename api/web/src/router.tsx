@@ -74,6 +74,12 @@ const workers = createRoute({
   component: lazyRouteComponent(() => import("./workers/WorkersPage")),
 });
 
+const settings = createRoute({
+  getParentRoute: under,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./settings/SettingsPage")),
+});
+
 export function makeRouter(queries: QueryClient) {
   return createRouter({
     routeTree: rootRoute.addChildren([
@@ -87,6 +93,7 @@ export function makeRouter(queries: QueryClient) {
       data,
       dataset,
       workers,
+      settings,
     ]),
     context: { queries },
     basepath: root || "/",

@@ -16,6 +16,7 @@ export type Endpoint = Schemas["Endpoint"];
 export type DataVersion = Schemas["DataVersion"];
 export type Queue = Schemas["Queue"];
 export type SweepSummary = Schemas["SweepSummary"];
+export type Token = Schemas["Token"];
 export type Trial = Schemas["Trial"];
 export type Worker = Schemas["Worker"];
 

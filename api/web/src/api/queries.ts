@@ -139,3 +139,18 @@ export const workers = queryOptions({
   queryFn: () => take(client.GET("/v1/workers", { params: { query: { limit: MANY } } })),
   refetchInterval: 10_000,
 });
+
+export const doctor = queryOptions({
+  queryKey: ["doctor"],
+  queryFn: () => take(client.GET("/v1/doctor")),
+});
+
+export const tokens = queryOptions({
+  queryKey: ["tokens"],
+  queryFn: () => take(client.GET("/v1/tokens", { params: { query: { limit: MANY } } })),
+});
+
+export const auditLog = queryOptions({
+  queryKey: ["audit"],
+  queryFn: () => take(client.GET("/v1/audit", { params: { query: { limit: MANY } } })),
+});

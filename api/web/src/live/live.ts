@@ -49,6 +49,8 @@ export function touchedBy(event: Event): QueryKey[] {
       return [["endpoints"], ["endpoint", name]];
     case "data":
       return [["data"]];
+    case "token":
+      return [["tokens"], ["audit"]];
     case "worker":
       return [["workers"], ["queues"]];
     default:

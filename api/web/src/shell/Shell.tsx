@@ -25,6 +25,7 @@ import {
   Moon,
   Rocket,
   Search,
+  Settings,
   Sun,
 } from "lucide-react";
 import { useEffect } from "react";
@@ -41,6 +42,7 @@ const PAGES = [
   { to: "/data", label: "Data", icon: Database },
   { to: "/endpoints", label: "Endpoints", icon: Rocket },
   { to: "/workers", label: "Workers", icon: Cpu },
+  { to: "/settings", label: "Settings", icon: Settings },
 ] as const;
 
 /** What every page has around it. */
