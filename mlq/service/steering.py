@@ -7,7 +7,7 @@ job is no sweep, has ended, is stopping, or is making its outputs already.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -76,7 +76,7 @@ def set_limits(
     timeout_s = changes.get("timeout", sweep["timeout_s"])
     own = {name: value for name, value in changes.items() if name != "timeout"}
     limits = {**(sweep["params"] or {}).get("limits", {}), **own}
-    plan = plan.limited({**plan.limits, **limits})
+    plan = replace(plan, limits={**plan.limits, **limits})
     if plan.total is None and timeout_s is None and plan.target is None:
         raise MlqError(
             "Nothing would end this sweep any more.",
@@ -89,7 +89,7 @@ def set_limits(
     transitions.set_limits(
         conn, sweep, limits=limits, timeout_s=timeout_s, changed=changes, actor=actor
     )
-    return dispatch(conn, _see_to_runners(conn, sweep, plan, added=0), windows)
+    return dispatch(conn, _see_to_runners(conn, sweep, plan), windows)
 
 
 def add_trials(
@@ -113,39 +113,41 @@ def add_trials(
             "The sweep has not started yet.",
             hint="Add trials once it runs; `mlq job show` says what it waits for.",
         )
-    if plan.tries_pipelines:
-        raise ConflictError(
-            "Trials of this sweep are pipelines, to which none can be added by hand.",
-            hint="Submit the pipeline with these parameters as a job of its own.",
-        )
     for index, point in enumerate(points):
         _check_point(index, point, plan.space)
-    first = transitions.count_trials(conn, sweep["id"])
-    numbers = range(first, first + len(points))
-    if not points:
+    given = [dict(point) for point in points]
+    # those that are pipelines and have not been planted yet have their numbers already
+    last = plan.added[-1] if plan.added else -1
+    first = max(transitions.count_trials(conn, sweep["id"]), last + 1)
+    numbers = range(first, first + len(given))
+    if not given:
         return Added(numbers)
-    transitions.add_trials(
-        conn,
-        sweep["id"],
-        numbers,
-        template=sweeps.trial_columns_of_sweep(conn, sweep["id"]),
-        runner_id=None,
-        params=[dict(point) for point in points],
+    if not plan.tries_pipelines:
+        transitions.add_trials(
+            conn,
+            sweep["id"],
+            numbers,
+            template=sweeps.trial_columns_of_sweep(conn, sweep["id"]),
+            runner_id=None,
+            params=given,
+        )
+    transitions.note_added(
+        conn, sweep, numbers, points=given if plan.tries_pipelines else None, actor=actor
     )
-    transitions.note_added(conn, sweep, numbers, actor=actor)
-    ready = _see_to_runners(conn, sweep, plan, added=len(points))
+    plan = replace(plan, added=[*plan.added, *numbers])
+    ready = _see_to_runners(conn, sweep, plan)
     return Added(numbers, dispatch(conn, ready, windows))
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How far a sweep goes. added: how many of its trials people have added."""
+    """How far a sweep goes. added: numbers of the trials that people have added."""
 
     space: Space
     limits: Mapping[str, Any]
     size: int | None
     target: float | None
-    added: int
+    added: Sequence[int]
     tries_pipelines: bool
 
     @classmethod
@@ -158,13 +160,9 @@ class _Plan:
             limits={**spec["limits"], **params.get("limits", {})},
             size=space.grid_size() if spec["sampling"]["type"] == "grid" else None,
             target=spec["objective"].get("target"),
-            added=len(params.get("added", ())),
+            added=params.get("added", ()),
             tries_pipelines=spec["trial"].get("type") == "pipeline",
         )
-
-    def limited(self, limits: Mapping[str, Any]) -> _Plan:
-        """The same with other limits."""
-        return _Plan(self.space, limits, self.size, self.target, self.added, self.tries_pipelines)
 
     @property
     def total(self) -> int | None:
@@ -206,7 +204,7 @@ def no_sweep(conn: Connection, row: RowMapping) -> ConflictError:
     )
 
 
-def _see_to_runners(conn: Connection, sweep: RowMapping, plan: _Plan, *, added: int) -> set[str]:
+def _see_to_runners(conn: Connection, sweep: RowMapping, plan: _Plan) -> set[str]:
     """Give the sweep the runners that it needs; returns the computes on which they wait."""
     if plan.tries_pipelines:
         ready = transitions.wake(conn, sweep)
@@ -216,7 +214,7 @@ def _see_to_runners(conn: Connection, sweep: RowMapping, plan: _Plan, *, added: 
     wanted = most - transitions.count_runners(conn, sweep["id"])
     if plan.total is not None:
         given_out = transitions.count_trials(conn, sweep["id"])
-        left = max(0, plan.total + plan.added + added - given_out)
+        left = max(0, plan.total + len(plan.added) - given_out)
         wanted = min(wanted, left + sweeps.count_waiting_trials(conn, sweep["id"]))
     return transitions.add_runners(conn, sweep, wanted)
 

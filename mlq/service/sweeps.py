@@ -176,16 +176,16 @@ def _assign(
         numbers,
         template=sweeps.trial_columns(conn, runner.id),
         runner_id=runner.id,
-        params=[ask(_point(number, added)) for number in numbers] if ask is not None else None,
+        params=[ask(point_of(number, added)) for number in numbers] if ask is not None else None,
     )
     return _run(sweep, trials, added)
 
 
 def _run(sweep: Sweep, trials: Sequence[Trial], added: Sequence[int]) -> Assignment:
-    points = [_point(trial.number, added) for trial in trials]
+    points = [point_of(trial.number, added) for trial in trials]
     return Assignment(Verdict.RUN, sweep.moment, trials, points)
 
 
-def _point(number: int, added: Sequence[int]) -> int:
-    # trials that people added have numbers too, but are none of the sampler's points
+def point_of(number: int, added: Sequence[int]) -> int:
+    """Which of the sampler's points trial `number` is; added: numbers that are none of them."""
     return number - bisect_left(added, number)

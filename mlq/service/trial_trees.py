@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,7 +18,7 @@ from mlq.service.blueprint import draw, edges, rows
 from mlq.service.capacity import Windows
 from mlq.service.execution import Attempt, Input
 from mlq.service.jobs import dispatch
-from mlq.service.sweeps import Assignment, Verdict
+from mlq.service.sweeps import Assignment, Verdict, point_of
 from mlq.spec.embedded import instantiate
 from mlq.spec.plan import Plan, PlannedJob, Source
 from mlq.sweeps.objective import Objective
@@ -27,21 +27,40 @@ from mlq.sweeps.objective import Objective
 _PARKED_S = 30.0
 
 
-def count_wanted(
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A trial to plant. point: which of the sampler's it is; params: those that people gave it."""
+
+    number: int
+    point: int
+    params: Mapping[str, Any] | None
+
+
+def find_wanted(
     conn: Connection, attempt: Attempt, *, limits: Mapping[str, Any], size: int | None
-) -> tuple[int, int]:
-    """The number of the next trial, and how many may be planted now."""
+) -> list[Wanted]:
+    """The trials that may be planted now, those that people added first.
+
+    limits: of the sweep's file; what was changed since counts. size: points of the sampler, None
+    for no end.
+    """
     sweep_id = attempt.claim.parent_id
     assert sweep_id is not None, "a runner is a sweep's child"
-    changed = transitions.read_sweep(conn, sweep_id).params.get("limits", {})
-    limits = {**limits, **changed}
-    number = transitions.count_trials(conn, sweep_id)
+    params = transitions.read_sweep(conn, sweep_id).params
+    limits = {**limits, **params.get("limits", {})}
+    added: Sequence[int] = params.get("added", ())
+    given: Mapping[str, Any] = params.get("points", {})
+    first = transitions.count_trials(conn, sweep_id)
     most = limits.get("max_concurrent_trials")
     if most is None:
         most = max(1, workers.live_slots(conn).get(attempt.claim.compute, 1))
     ends = [end for end in (limits.get("max_total_trials"), size) if end is not None]
-    left = min(ends) - number if ends else most
-    return number, max(0, min(most - sweeps.count_live_trials(conn, sweep_id), left))
+    left = min(ends) + len(added) - first if ends else most
+    count = max(0, min(most - sweeps.count_live_trials(conn, sweep_id), left))
+    return [
+        Wanted(number, point_of(number, added), given.get(str(number)))
+        for number in range(first, first + count)
+    ]
 
 
 def tend(
@@ -50,12 +69,15 @@ def tend(
     *,
     points: Mapping[int, Mapping[str, Any]],
     objective: Objective,
+    limits: Mapping[str, Any],
+    size: int | None,
     windows: Windows,
 ) -> Assignment | None:
     """Look after the sweep's trials and plant new ones; the runner parks while any of them runs.
 
-    points: number -> parameters of the trials to plant. None when the attempt is not the current
-    one any more; verdict END when the runner has nothing left to do, YIELD when it has parked.
+    points: number -> parameters of the trials to plant; limits, size: as for `find_wanted`.
+    None when the attempt is not the current one any more; verdict END when the runner has nothing
+    left to do, YIELD when it has parked.
     """
     runner = attempt.claim
     sweep = transitions.hold_sweep(conn, runner)
@@ -74,10 +96,13 @@ def tend(
     if not sweep.is_paused:
         for number, params in points.items():
             ready |= _plant(conn, attempt, sweep, number, params)
+    delay_s = _PARKED_S
     if not sweep.is_paused and not sweeps.count_live_trials(conn, sweep.id):
-        transitions.dismiss(conn, runner)
-        return Assignment(Verdict.END, sweep.moment)
-    transitions.park(conn, runner, delay_s=_PARKED_S)
+        if not find_wanted(conn, attempt, limits=limits, size=size):
+            transitions.dismiss(conn, runner)
+            return Assignment(Verdict.END, sweep.moment)
+        delay_s = 0.0  # somebody gave it more to do a moment ago
+    transitions.park(conn, runner, delay_s=delay_s)
     deliveries: Sequence[Delivery] = dispatch(conn, ready | {runner.compute}, windows)
     return Assignment(Verdict.YIELD, sweep.moment, deliveries=deliveries)
 

@@ -141,12 +141,24 @@ def set_limits(
     _record(conn, "job.set_limits", sweep, actor=actor, detail=changed)
 
 
-def note_added(conn: Connection, sweep: RowMapping, numbers: Sequence[int], *, actor: str) -> None:
-    """Trials of these numbers, higher than any other, are none of the sampler's points."""
-    params = sweep["params"] or {}
-    added = [*params.get("added", ()), *numbers]
-    values = {"params": {**params, "added": added}}
-    conn.execute(update(jobs).where(jobs.c.id == sweep["id"]).values(**values))
+def note_added(
+    conn: Connection,
+    sweep: RowMapping,
+    numbers: Sequence[int],
+    *,
+    points: Sequence[Mapping[str, Any]] | None,
+    actor: str,
+) -> None:
+    """Trials of these numbers, higher than any other, are none of the sampler's points.
+
+    points: their parameters, where they are planted later.
+    """
+    params = dict(sweep["params"] or {})
+    params["added"] = [*params.get("added", ()), *numbers]
+    if points is not None:
+        given = {str(number): point for number, point in zip(numbers, points, strict=True)}
+        params["points"] = {**params.get("points", {}), **given}
+    conn.execute(update(jobs).where(jobs.c.id == sweep["id"]).values(params=params))
     _record(conn, "job.add_trials", sweep, actor=actor, detail={"trials": list(numbers)})
 
 

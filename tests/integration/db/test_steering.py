@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from mlq.db.types import now_plus
 from mlq.db.window import Delivery
 from mlq.errors import ConflictError, MlqError
 from mlq.lifecycle import State
-from mlq.service import execution, steering
+from mlq.service import execution, steering, trial_trees
 from mlq.service import jobs as jobs_service
 from mlq.service import sweeps as service
 from mlq.service.execution import Report
@@ -349,6 +350,98 @@ def test_a_point_of_a_conditional_space_names_its_own_branch(queue: Queue) -> No
     add(queue, tree, {"depth": 7}, {"depth": 7, "leaves": 8})
     with pytest.raises(MlqError, match="no parameter 'tree'"):
         add(queue, tree, {"tree": 1})
+
+
+PIPELINES: dict[str, Any] = {
+    **SWEEP,
+    "trial": {
+        "type": "pipeline",
+        "inputs": {"lr": {"type": "number"}, "depth": {"type": "integer"}},
+        "jobs": {
+            "fit": {
+                "type": "command",
+                "command": "fit ${{inputs.lr}} ${{inputs.depth}}",
+                "inputs": {
+                    "lr": "${{parent.inputs.lr}}",
+                    "depth": "${{parent.inputs.depth}}",
+                },
+            }
+        },
+    },
+    "limits": {"max_total_trials": 2, "max_concurrent_trials": 1},
+}
+
+
+class Planter:
+    """The runner of a sweep of pipelines, as its worker drives it."""
+
+    def __init__(self, queue: Queue, tree: Tree) -> None:
+        self.queue = queue
+        self.tree = tree
+
+    def tend(self, meanwhile: Callable[[], object] = lambda: None) -> tuple[Verdict, list[Any]]:
+        """Look after the trials; what was planted. meanwhile: what happens before the commit."""
+        attempt = Tree(self.queue, self.tree.id, []).claim("runner-1")
+        budget = {"limits": attempt.spec["sweep"]["limits"], "size": None}
+        with self.queue.database.read() as conn:
+            wanted = trial_trees.find_wanted(conn, attempt, **budget)
+        points = {one.number: one.params or {"lr": one.point, "depth": 0} for one in wanted}
+        meanwhile()
+        given = self.queue.database.transact(
+            trial_trees.tend,
+            attempt,
+            points=points,
+            objective=OBJECTIVE,
+            windows=self.queue.windows,
+            **budget,
+        )
+        assert given is not None
+        if given.verdict == Verdict.END:
+            self.queue.succeed(attempt)
+        return given.verdict, [(number, point["lr"]) for number, point in points.items()]
+
+    def run_trial(self, number: int) -> None:
+        """Let a planted trial succeed; its runner wakes."""
+        Tree(self.queue, self.tree.id, []).run(f"{number}.fit")
+
+
+def test_points_of_a_sweep_of_pipelines_are_planted_first(queue: Queue) -> None:
+    tree = submit(queue, PIPELINES)
+    planter = Planter(queue, tree)
+    assert planter.tend() == (Verdict.YIELD, [(0, 0)])
+    added = add(queue, tree, {"lr": 7, "depth": 1}, {"lr": 8, "depth": 1})
+    assert list(added.numbers) == [1, 2]
+    assert list(add(queue, tree, {"lr": 9, "depth": 1}).numbers) == [3]
+    planted = []
+    for number in range(5):
+        planter.run_trial(number)
+        verdict, points = planter.tend()
+        planted += points
+    assert planted == [(1, 7), (2, 8), (3, 9), (4, 1)]
+    assert verdict == Verdict.END
+
+
+def test_what_a_sweep_of_pipelines_is_given_at_the_last_moment_counts(queue: Queue) -> None:
+    tree = submit(queue, PIPELINES, limits={"max_total_trials": 1})
+    planter = Planter(queue, tree)
+    planter.tend()
+    planter.run_trial(0)
+    verdict, _ = planter.tend(lambda: limit(queue, tree, max_total_trials=2))
+    assert verdict == Verdict.YIELD
+    assert planter.tend() == (Verdict.YIELD, [(1, 1)])
+    planter.run_trial(1)
+    assert planter.tend()[0] == Verdict.END
+
+
+def test_a_paused_sweep_of_pipelines_plants_nothing(queue: Queue) -> None:
+    tree = submit(queue, PIPELINES)
+    planter = Planter(queue, tree)
+    planter.tend()
+    pause(queue, tree)
+    planter.run_trial(0)
+    assert queue.claim(tree.ids["runner-1"]) is None
+    resume(queue, tree)
+    assert planter.tend() == (Verdict.YIELD, [(1, 1)])
 
 
 def test_what_cannot_be_steered_says_why(queue: Queue) -> None:

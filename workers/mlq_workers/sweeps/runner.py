@@ -94,14 +94,16 @@ class RunnerHandler:
         with self.database.read() as conn:
             if course.learns:
                 course.sync(conn)
-            first, count = trial_trees.count_wanted(
+            wanted = trial_trees.find_wanted(
                 conn, attempt, limits=course.limits, size=course.sampler.size
             )
         return self.database.transact(
             trial_trees.tend,
             attempt,
-            points={number: course.ask(number, number) for number in range(first, first + count)},
+            points={one.number: one.params or course.ask(one.number, one.point) for one in wanted},
             objective=course.objective,
+            limits=course.limits,
+            size=course.sampler.size,
             windows=self.windows,
         )
 
