@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     )
     drain_grace_s: float = Field(default=30, ge=0, description="For running steps after SIGTERM.")
     sweep_slice_s: float = Field(
-        default=2, gt=0, description="A sweep's runner lets others have its slot after this."
+        default=1, gt=0, description="A sweep's runner lets others have its slot after this."
     )
     window_per_slot: int = Field(default=8, ge=1, description="Messages outstanding per live slot.")
     max_lost: int = Field(default=3, ge=1, description="Attempts lost with their worker, at most.")

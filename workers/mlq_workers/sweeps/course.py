@@ -18,7 +18,9 @@ from mlq.sweeps.termination import Termination, make_termination
 from mlq_workers.components.trials import Trials
 
 #: Seconds of work that a runner claims at once, and at most so many trials.
-BATCH_S = 1.0
+BATCH_S = 0.5
+#: So much work is worth a commit, even where others could run a part of it.
+LEAST_S = 0.02
 #: A sampler that learns from others should hear of them sooner.
 LEARNING_BATCH_S = 0.25
 MAX_BATCH = 256
@@ -65,11 +67,17 @@ class Course:
         return self.trial_timeout_s is not None and not self.sampler.needs_history
 
     def batch_size(self) -> int:
-        """How many trials to claim at once: by their measured time about a second's worth."""
+        """How many trials to claim at once: by their measured time half a second's worth."""
+        return self._count(LEARNING_BATCH_S if self.learns else BATCH_S)
+
+    def least_batch(self) -> int:
+        """How many trials are worth a commit of their own."""
+        return self._count(LEAST_S)
+
+    def _count(self, work_s: float) -> int:
         if self.seconds is None or self.trials is None:
             return 1
-        batch_s = LEARNING_BATCH_S if self.learns else BATCH_S
-        return max(1, min(MAX_BATCH, math.floor(batch_s / max(self.seconds, 1e-6))))
+        return max(1, min(MAX_BATCH, math.floor(work_s / max(self.seconds, 1e-6))))
 
     def note_seconds(self, seconds: float) -> None:
         """A trial took so long."""
