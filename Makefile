@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 ARGS ?=
 export PYTHON
 
-.PHONY: help demo up test check lint format bench bench-sweeps requirements clean
+.PHONY: help demo up test check lint format bench bench-sweeps console console-test requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -46,6 +46,9 @@ console: $(VENV)/.ready-dev  ## build the console; needs Node
 	@cd $(WEB) && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts; }
 	$(BIN)/python $(WEB)/scripts/openapi.py > $(WEB)/openapi.json
 	@cd $(WEB) && npm run --silent gen && npm run check && npm test && npm run build
+
+console-test: console  ## the console in a real Chromium
+	@cd $(WEB) && node --test e2e/
 
 requirements: $(VENV)/.ready-dev  ## pin the images' packages again
 	$(PIP) uv

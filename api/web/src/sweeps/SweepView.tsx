@@ -195,10 +195,20 @@ function Trials({ job, sweep, trials }: { job: Job; sweep: SweepSummary; trials:
 const NUMBER = "trial";
 const FEW = 20;
 
-/** ended: trials with a value; importance is worked out anew at every tenth. */
+/**
+ * How much each parameter matters.
+ *
+ * ended: trials with a value. It costs the server seconds, so it is asked anew only when there are
+ * half as many more.
+ */
 function Importance({ job, ended }: { job: Job; ended: number }) {
   const query = useQuery({
-    queryKey: ["importance", job.id, Math.floor(ended / 10), isTerminal(job.state)],
+    queryKey: [
+      "importance",
+      job.id,
+      Math.floor(Math.log(ended) / Math.log(1.5)),
+      isTerminal(job.state),
+    ],
     queryFn: () =>
       take(client.GET("/v1/jobs/{ref}/trials/importance", { params: { path: { ref: job.id } } })),
     placeholderData: (before) => before,
