@@ -55,25 +55,25 @@ def test_a_draining_worker_hands_its_trials_on(stack: Stack, worker: Part) -> No
         assert (row["failure_count"], row["lost_count"]) == (0, 0)
 
 
-def test_a_command_that_does_not_end_in_time_is_handed_on(stack: Stack, tmp_path: Path) -> None:
-    for part in stack.parts:
-        if part.is_running:
-            part.stop()
-    worker = stack.worker(drain_grace_s=1)
-    flag = tmp_path / "flag"
-    job = stack.submit(commands(f"if mkdir {flag}-${{{{inputs.x}}}}; then sleep 600; fi", 3))
-    wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
-    family = worker.family()
-    assert worker.stop() == 0
-    assert gone(family)
-    assert stack.job(job)["state"] == "running"
-    (tmp_path / "flag-2").mkdir()
-    stack.worker()
-    stack.wait(job)
-    rows = assert_whole(stack, job, count=3)
-    assert summary(rows) == {"succeeded": 3}
-    assert [row["attempt"] for row in rows] == [2, 2, 1]
-    assert {(row["failure_count"], row["lost_count"]) for row in rows} == {(0, 0)}
+def test_a_command_that_does_not_end_in_time_is_handed_on(
+    open_stack: OpenStack, tmp_path: Path
+) -> None:
+    with open_stack() as stack:
+        worker = stack.worker(drain_grace_s=0.5)
+        hang = f"if mkdir {tmp_path}/${{{{inputs.x}}}}; then sleep 600; fi"
+        job = stack.submit(commands(hang, 3))
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+        family = worker.family()
+        assert worker.stop() == 0
+        assert gone(family)
+        assert stack.job(job)["state"] == "running"
+        (tmp_path / "2").mkdir()
+        stack.worker()
+        stack.wait(job)
+        rows = assert_whole(stack, job, count=3)
+        assert summary(rows) == {"succeeded": 3}
+        assert [row["attempt"] for row in rows] == [2, 2, 1]
+        assert {(row["failure_count"], row["lost_count"]) for row in rows} == {(0, 0)}
 
 
 def test_cancel(stack: Stack, worker: Part) -> None:
