@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -66,7 +67,8 @@ async def console_page(request: Request) -> Response:
 
 def install(app: FastAPI) -> None:
     """Serve the built files below `/static/`, which needs no token."""
-    app.mount("/static", _Files(directory=FOLDER, check_dir=False))
+    files = _Files(directory=FOLDER, check_dir=False)
+    app.mount("/static", GZipMiddleware(files, minimum_size=1024))
 
 
 class _Files(StaticFiles):

@@ -61,6 +61,14 @@ def test_files_with_a_digest_in_their_name_are_kept_by_browsers() -> None:
     assert "immutable" not in client.get("/static/index.html").headers["cache-control"]
 
 
+def test_large_files_are_sent_compressed(built: Path) -> None:
+    script = "start();" * 1000
+    (built / "assets" / "large.js").write_text(script)
+    answer = _client().get("/static/assets/large.js", headers={"accept-encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.text == script
+
+
 @pytest.mark.usefixtures("built")
 def test_nothing_beside_the_folder_is_served(built: Path) -> None:
     (built.parent / "secret").write_text("token")
