@@ -48,11 +48,13 @@ class Wanted:
 
     trials: how many at most; slice_is_over: it has had its turn; size: how many points the sampler
     has, None for no end. ask: the parameters of a point, where they are to be stored at once.
+    least: how many are worth a commit, also where few are left.
     """
 
     trials: int
     slice_is_over: bool
     size: int | None
+    least: int = 1
     ask: Callable[[int], Mapping[str, Any]] | None = None
 
 
@@ -162,7 +164,7 @@ def _assign(
         left = min(ends) + len(added) - next_number
         active = sweeps.count_active_runners(conn, sweep.id)
         # towards the end in smaller pieces, so that all runners end at about the same time
-        count = min(count, left, max(1, -(-left // (2 * max(active, 1)))))
+        count = min(count, left, max(wanted.least, -(-left // (2 * max(active, 1)))))
     if count <= 0:
         transitions.dismiss(conn, runner)
         settled = transitions.retire_runners(conn, sweep.id)
