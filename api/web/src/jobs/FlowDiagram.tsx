@@ -6,6 +6,7 @@ import {
   Controls,
   type Edge,
   Handle,
+  MiniMap,
   type Node,
   type NodeProps,
   Position,
@@ -19,6 +20,7 @@ import { Took } from "../parts/time";
 import { edgesOf, layOut, NODE } from "./graph";
 
 type StepNode = Node<{ job: Job; direction: "LR" | "TB" }, "step">;
+const READABLE = 40;
 const TYPES = { step: Step };
 
 interface Props {
@@ -48,6 +50,13 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
     draggable: false,
     connectable: false,
   }));
+  // A picture of all of a large pipeline could not be read: it opens where something is to be seen.
+  const first =
+    steps.length > READABLE
+      ? (steps.find((step) => step.id === selected) ??
+        steps.find((step) => step.state === "failed" || step.state === "running") ??
+        steps[0])
+      : undefined;
   const byId = new Map(steps.map((step) => [step.id, step]));
   const edges: Edge[] = edgesOf(steps).map(([source, target]) => ({
     id: `${source}-${target}`,
@@ -65,7 +74,9 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
         nodeTypes={TYPES}
         colorMode={scheme}
         fitView
-        fitViewOptions={{ padding: 0.08, maxZoom: 1.1 }}
+        fitViewOptions={
+          first ? { nodes: [{ id: first.id }], maxZoom: 0.8 } : { padding: 0.08, maxZoom: 1.1 }
+        }
         minZoom={0.1}
         nodesConnectable={false}
         edgesFocusable={false}
@@ -78,10 +89,25 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
         }}
       >
         <Background gap={20} />
+        {first && (
+          <MiniMap<StepNode>
+            nodeColor={({ data }) => colourOf(data.job)}
+            pannable
+            zoomable
+            position="bottom-left"
+            ariaLabel="The whole pipeline"
+          />
+        )}
         <Controls showInteractive={false} orientation="horizontal" position="bottom-right" />
       </ReactFlow>
     </div>
   );
+}
+
+const LOUD = new Set(["succeeded", "failed", "running", "waiting"]);
+
+function colourOf({ state }: Job): string {
+  return `var(--state-${LOUD.has(state) ? state : "quiet"})`;
 }
 
 function Step({ data: { job, direction }, selected }: NodeProps<StepNode>) {
