@@ -10,11 +10,11 @@ from sqlalchemy import Connection, bindparam, func, literal, select
 from sqlalchemy.engine import RowMapping
 
 from mlq.db.queries import jobs as jobs_query
+from mlq.db.roles import IS_RUNNER, IS_TRIAL
 from mlq.db.tables import jobs, metrics
-from mlq.lifecycle import LIVE, JobType, Reason, Role, State
+from mlq.lifecycle import LIVE, JobType, Reason, State
 
 _NAMED = 20
-_IS_TRIAL = jobs.c.role == Role.TRIAL.value
 _PAST = (
     select(
         jobs.c.id,
@@ -25,7 +25,7 @@ _PAST = (
         jobs.c.reason,
         jobs.c.value,
     )
-    .where(jobs.c.parent_id == bindparam("sweep"), _IS_TRIAL, jobs.c.ordinal >= bindparam("first"))
+    .where(jobs.c.parent_id == bindparam("sweep"), IS_TRIAL, jobs.c.ordinal >= bindparam("first"))
     .order_by(jobs.c.ordinal)
 )
 
@@ -65,7 +65,7 @@ def best_trial(conn: Connection, sweep_id: str, *, maximize: bool) -> RowMapping
         select(jobs)
         .where(
             jobs.c.parent_id == sweep_id,
-            _IS_TRIAL,
+            IS_TRIAL,
             jobs.c.state == State.SUCCEEDED.value,
             jobs.c.value.is_not(None),
         )
@@ -79,7 +79,7 @@ def commonest_error(conn: Connection, sweep_id: str) -> tuple[int, Mapping[str, 
     """The error that most failed trials have, by its code and message, and how many have it."""
     errors: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     query = select(jobs.c.error).where(
-        jobs.c.parent_id == sweep_id, _IS_TRIAL, jobs.c.state == State.FAILED.value
+        jobs.c.parent_id == sweep_id, IS_TRIAL, jobs.c.state == State.FAILED.value
     )
     for (error,) in conn.execute(query):
         content = error or {}
@@ -95,7 +95,7 @@ def count_by_state(conn: Connection, sweep_id: str) -> Mapping[str, int]:
     counts: dict[str, int] = defaultdict(int)
     query = (
         select(jobs.c.state, jobs.c.reason, func.count())
-        .where(jobs.c.parent_id == sweep_id, _IS_TRIAL)
+        .where(jobs.c.parent_id == sweep_id, IS_TRIAL)
         .group_by(jobs.c.state, jobs.c.reason)
     )
     for state, reason, count in conn.execute(query):
@@ -106,7 +106,7 @@ def count_by_state(conn: Connection, sweep_id: str) -> Mapping[str, int]:
 def count_live_trials(conn: Connection, sweep_id: str) -> int:
     """Trials that have not ended."""
     query = select(func.count()).where(
-        jobs.c.parent_id == sweep_id, _IS_TRIAL, jobs.c.state.in_(sorted(LIVE))
+        jobs.c.parent_id == sweep_id, IS_TRIAL, jobs.c.state.in_(sorted(LIVE))
     )
     return int(conn.scalar(query) or 0)
 
@@ -115,7 +115,7 @@ def count_active_runners(conn: Connection, sweep_id: str) -> int:
     """Runners of the sweep that a worker has now."""
     query = select(func.count()).where(
         jobs.c.parent_id == sweep_id,
-        jobs.c.role == Role.RUNNER.value,
+        IS_RUNNER,
         jobs.c.state == State.RUNNING.value,
     )
     return int(conn.scalar(query) or 0)
@@ -125,7 +125,7 @@ def count_waiting_trials(conn: Connection, sweep_id: str) -> int:
     """Trials that no runner holds: given back, or added by somebody."""
     query = select(func.count()).where(
         jobs.c.parent_id == sweep_id,
-        jobs.c.role == literal(Role.TRIAL.value, literal_execute=True),
+        IS_TRIAL,
         jobs.c.state == literal(State.QUEUED.value, literal_execute=True),
         jobs.c.runner_id.is_(None),
     )
@@ -143,7 +143,7 @@ def find_sweeps(conn: Connection, job_id: str) -> list[RowMapping]:
 
 def trial_columns_of_sweep(conn: Connection, sweep_id: str) -> dict[str, Any]:
     """What a new trial has in common with the sweep's runners."""
-    query = select(jobs.c.id).where(jobs.c.parent_id == sweep_id, jobs.c.role == Role.RUNNER.value)
+    query = select(jobs.c.id).where(jobs.c.parent_id == sweep_id, IS_RUNNER)
     return trial_columns(conn, conn.execute(query.order_by(jobs.c.ordinal).limit(1)).scalar_one())
 
 

@@ -135,6 +135,7 @@ jobs = Table(
         **_where("state = 'succeeded' AND cache_key IS NOT NULL"),
     ),
     Index("ix_jobs_chain", "chain_id", "chain_position", **_where("chain_id IS NOT NULL")),
+    Index("ix_jobs_runners", "parent_id", **_where("role = 'runner'")),
     Index(
         "ix_jobs_held_trials",
         "runner_id",

@@ -1,15 +1,16 @@
 """The dispatch window: which queued leaves get a message, and when.
 
-Only a few messages per live slot are outstanding on a compute; the rest wait in the database, where
-their order can still change. A leaf that is queued with `dispatched_at` set has its message
-somewhere: together these rows are the outbox.
+Only a few messages per live slot are outstanding on a compute, of a sweep's runners about one; the
+rest wait in the database, where their order can still change. A leaf that is queued with
+`dispatched_at` set has its message somewhere: together these rows are the outbox.
 
 Order is (priority, turn, queued_at). `turn` shares a compute evenly between trees by start-time
 fair queueing (Goyal, Vin, Cheng 1996): a leaf's turn follows the last one of its tree that waits
 there, but never lies behind the turn that is being served now, so a tree that comes late is served
 at once and a wide fan-out cannot keep others out. What a tree had elsewhere, or before the compute
 last ran out of waiting leaves, does not count against it. Turn 0 is for what had its turn and comes
-back (a retry, a lost attempt): work begun is finished first.
+back (a retry, a lost attempt): work begun is finished first. A runner's turn is as long as several
+of a step's.
 """
 
 from __future__ import annotations
@@ -18,11 +19,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Float, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Float,
+    Select,
+    bindparam,
+    case,
+    column,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
+from mlq.db.roles import IS_RUNNER
 from mlq.db.tables import jobs
 from mlq.db.together import Prepared
 from mlq.db.types import now
+from mlq.lifecycle import Role
 
 # as part of the text: for a parameter, no plan would use the partial indexes
 _QUEUED = jobs.c.state == literal_column("'queued'")
@@ -49,8 +64,12 @@ class Delivery:
     links: tuple[Link, ...]
 
 
-_OUTSTANDING = select(func.count()).select_from(
-    select(jobs.c.id)
+#: How many messages of leaves one of a sweep's runner stands for: it has a slot for a whole time
+#: slice, and those behind it in the broker have to wait for that.
+RUNNER_WEIGHT = 8
+_WEIGHT = case((IS_RUNNER, RUNNER_WEIGHT), else_=1)
+_OUTSTANDING: Select[Any] = select(func.coalesce(func.sum(column("weight")), 0)).select_from(
+    select(_WEIGHT.label("weight"))
     .where(
         _QUEUED,
         jobs.c.dispatched_at.is_not(None),
@@ -66,7 +85,7 @@ _SERVED_NOW = (
     .limit(1)
 )
 _BEST = (
-    select(jobs.c.id)
+    select(jobs.c.id, jobs.c.priority, jobs.c.turn, jobs.c.queued_at, _WEIGHT.label("weight"))
     .where(
         *_WAITING,
         or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()),
@@ -87,9 +106,17 @@ DISPATCHED = (
 # SKIP LOCKED (ignored by SQLite): two refills at once take different leaves instead of waiting.
 # In a CTE, since PostgreSQL may run a plain subquery again and then exceed its LIMIT.
 _CHOSEN = _BEST.with_for_update(skip_locked=True).cte("chosen")
+_PLACED = select(
+    _CHOSEN.c.id,
+    _CHOSEN.c.weight,
+    func.sum(_CHOSEN.c.weight)
+    .over(order_by=(_CHOSEN.c.priority.desc(), _CHOSEN.c.turn, _CHOSEN.c.queued_at, _CHOSEN.c.id))
+    .label("sum"),
+).cte("placed")
+_FITTING = select(_PLACED.c.id).where(_PLACED.c.sum - _PLACED.c.weight < bindparam("room"))
 _DISPATCH = (
     update(jobs)
-    .where(jobs.c.id.in_(select(_CHOSEN.c.id)), jobs.c.dispatched_at.is_(None))
+    .where(jobs.c.id.in_(_FITTING), jobs.c.dispatched_at.is_(None))
     .values(dispatched_at=now())
     .returning(*DISPATCHED)
 )
@@ -108,7 +135,7 @@ STANDING = Prepared(
 _TAKE_TURNS = (
     update(jobs)
     .where(jobs.c.id.in_(bindparam("leaves", expanding=True)))
-    .values(turn=bindparam("start", type_=Float) + jobs.c.ordinal)
+    .values(turn=bindparam("start", type_=Float) + (jobs.c.ordinal + bindparam("shift")) * _WEIGHT)
 )
 _OWN_LAST = select(func.max(jobs.c.turn)).where(*_WAITING, jobs.c.root_id == bindparam("root"))
 
@@ -140,6 +167,11 @@ def standing_of(row: Any, *, window: int) -> Standing:
     return Standing(max(0, window - row.outstanding), row.served)
 
 
+def weight_of(role: str | None) -> int:
+    """How many messages of ordinary leaves one of a leaf with that role stands for."""
+    return RUNNER_WEIGHT if role == Role.RUNNER else 1
+
+
 def room(conn: Connection, compute: str, *, window: int) -> int:
     """How many more messages `compute` may have outstanding."""
     counted = conn.scalar(_OUTSTANDING, {"tag": compute, "window": window})
@@ -153,13 +185,24 @@ def others_wait(conn: Connection, compute: str, *, sweep_id: str) -> bool:
 
 def take_turns(conn: Connection, root_id: str, compute: str, leaves: Mapping[str, int]) -> None:
     """Give newly queued leaves of one tree their turns on `compute`; leaves: id -> ordinal."""
-    first = min(leaves.values())
+    start = _start(conn, root_id, compute)
+    shift = 1 - min(leaves.values())
+    conn.execute(_TAKE_TURNS, {"leaves": list(leaves), "start": start, "shift": shift})
+
+
+def take_next_turn(conn: Connection, root_id: str, compute: str, runner_id: str) -> None:
+    """Give a runner that has had its turn the next one of its tree."""
+    turn = _start(conn, root_id, compute) + RUNNER_WEIGHT
+    conn.execute(update(jobs).where(jobs.c.id == runner_id).values(turn=turn))
+
+
+def _start(conn: Connection, root_id: str, compute: str) -> float:
+    """The turn after which a tree's next one comes."""
     served = conn.scalar(_SERVED_NOW, {"tag": compute})
-    start = 0.0
-    if served is not None:
-        own = conn.scalar(_OWN_LAST, {"tag": compute, "root": root_id})
-        start = max(served, own or 0.0)
-    conn.execute(_TAKE_TURNS, {"leaves": list(leaves), "start": start + 1 - first})
+    if served is None:
+        return 0.0
+    own = conn.scalar(_OWN_LAST, {"tag": compute, "root": root_id})
+    return max(float(served), float(own or 0.0))
 
 
 def refill(conn: Connection, compute: str, *, window: int) -> list[Delivery]:

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 from sqlalchemy.engine import RowMapping
 
+from mlq.db.roles import IS_TRIAL
 from mlq.db.tables import jobs, latest_metrics
 from mlq.db.types import now
-from mlq.lifecycle import Reason, Role, State
+from mlq.lifecycle import Reason, State
 
 # as part of the text, so that a partial index on trials can be used
-_IS_TRIAL = jobs.c.role == literal(Role.TRIAL.value, literal_execute=True)
 _IS_PRUNED = jobs.c.reason.is_not_distinct_from(Reason.PRUNED.value)
 PRUNED = "pruned"
 
@@ -91,7 +91,7 @@ def page(
     else:
         query = select(jobs, now().label("now"), jobs.c.value.label("sorted"))
         column = jobs.c.value
-    query = query.where(jobs.c.parent_id == sweep_id, _IS_TRIAL)
+    query = query.where(jobs.c.parent_id == sweep_id, IS_TRIAL)
     if state is not None:
         query = query.where(_in_state(state))
     if order.key == "number":
@@ -131,7 +131,7 @@ def count_by_state(conn: Connection, sweep_ids: Iterable[str]) -> Mapping[str, d
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     query = (
         select(jobs.c.parent_id, jobs.c.state, jobs.c.reason, func.count())
-        .where(jobs.c.parent_id.in_(list(sweep_ids)), _IS_TRIAL)
+        .where(jobs.c.parent_id.in_(list(sweep_ids)), IS_TRIAL)
         .group_by(jobs.c.parent_id, jobs.c.state, jobs.c.reason)
     )
     for sweep_id, state, reason, count in conn.execute(query):
@@ -145,7 +145,7 @@ def finished_values(conn: Connection, sweep_id: str) -> list[RowMapping]:
         select(jobs.c.ordinal.label("number"), jobs.c.finished_at, jobs.c.value)
         .where(
             jobs.c.parent_id == sweep_id,
-            _IS_TRIAL,
+            IS_TRIAL,
             jobs.c.state == State.SUCCEEDED.value,
             jobs.c.value.is_not(None),
         )

@@ -29,7 +29,7 @@ from mlq.db.transitions.cascade import Settled, lock_root, settle, settle_succes
 from mlq.db.transitions.change import Change, Noting, apply_together
 from mlq.db.transitions.closing import Ended
 from mlq.db.types import Json, now, now_plus
-from mlq.db.window import take_turns
+from mlq.db.window import take_next_turn
 from mlq.lifecycle import Reason, State
 
 
@@ -246,7 +246,7 @@ def yield_slot(conn: Connection, claimed: Claim) -> Settled | None:
     """
     settled = release(conn, claimed)
     if settled is not None and not settled.ended:
-        take_turns(conn, claimed.root_id, claimed.compute, {claimed.id: 0})
+        take_next_turn(conn, claimed.root_id, claimed.compute, claimed.id)
     return settled
 
 

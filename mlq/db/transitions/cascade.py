@@ -21,15 +21,16 @@ from sqlalchemy import (
     update,
 )
 
+from mlq.db.roles import IS_BEST, IS_RUNNER
 from mlq.db.tables import job_edges, jobs
 from mlq.db.together import Prepared
 from mlq.db.transitions import rounds
 from mlq.db.transitions.change import BoundChange, Change, Noting, apply_together
-from mlq.db.transitions.closing import INNER, IS_BEST, Ended, close
+from mlq.db.transitions.closing import INNER, Ended, close
 from mlq.db.transitions.rounds import Verdict
 from mlq.db.types import Id, now
 from mlq.db.window import take_turns
-from mlq.lifecycle import JobType, Reason, Role, State
+from mlq.lifecycle import JobType, Reason, State
 
 
 @dataclass(slots=True)
@@ -205,7 +206,7 @@ _FAILED_RUNNER = (
     select(jobs.c.id)
     .where(
         jobs.c.parent_id == bindparam("parent"),
-        jobs.c.role == Role.RUNNER.value,
+        IS_RUNNER,
         jobs.c.state == State.FAILED.value,
     )
     .limit(1)
@@ -225,7 +226,7 @@ _WAKE = (
     update(jobs)
     .where(
         jobs.c.parent_id == bindparam("parent"),
-        jobs.c.role == Role.RUNNER.value,
+        IS_RUNNER,
         jobs.c.state == State.QUEUED.value,
         jobs.c.not_before.is_not(None),
     )

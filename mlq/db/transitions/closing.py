@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Float, and_, bindparam, literal, or_, select, update
 
+from mlq.db.roles import IS_BEST, IS_RUNNER, IS_TRIAL
 from mlq.db.tables import jobs, latest_metrics
 from mlq.db.transitions import rounds
 from mlq.db.transitions.change import Change
@@ -61,7 +62,6 @@ _FIRST_UNSUCCESSFUL = (
     .order_by(jobs.c.state.desc(), jobs.c.finished_at, jobs.c.id)
     .limit(1)
 )
-IS_BEST = jobs.c.role == Role.BEST.value
 # A trial's outcome is a result and not the sweep's failure, and a runner may have been stopped
 # because the target was reached.
 _FIRST_UNSUCCESSFUL_OF_SWEEP = (
@@ -69,7 +69,7 @@ _FIRST_UNSUCCESSFUL_OF_SWEEP = (
     .where(
         jobs.c.parent_id == bindparam("parent"),
         or_(
-            and_(jobs.c.role == Role.RUNNER.value, jobs.c.state == State.FAILED.value),
+            and_(IS_RUNNER, jobs.c.state == State.FAILED.value),
             and_(IS_BEST, jobs.c.state.in_((State.FAILED.value, State.CANCELED.value))),
         ),
     )
@@ -84,7 +84,7 @@ _DROP_TRIALS = Change(
     update(jobs)
     .where(
         jobs.c.parent_id == bindparam("parent"),
-        jobs.c.role == literal(Role.TRIAL.value, literal_execute=True),
+        IS_TRIAL,
         jobs.c.state == literal(State.QUEUED.value, literal_execute=True),
         jobs.c.runner_id.is_(None),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +19,7 @@ from mlq.db.events import current_txid, event_row
 from mlq.db.tables import events, job_edges, jobs
 from mlq.db.together import Bulk, insert_together
 from mlq.db.transitions.cascade import close_empty
-from mlq.db.window import Delivery, Link, Standing, take_turns
+from mlq.db.window import Delivery, Link, Standing, take_turns, weight_of
 from mlq.lifecycle import State
 
 
@@ -75,8 +76,9 @@ def insert_tree(
     for compute, leaves in entries.items():
         standing = standings[compute]
         start = standing.served or 0.0
-        turns |= {leaf["id"]: start + place for place, leaf in enumerate(leaves, start=1)}
-        if standing.served is None and len(leaves) <= standing.room:
+        load = list(accumulate(weight_of(leaf["role"]) for leaf in leaves))
+        turns |= {leaf["id"]: start + turn for leaf, turn in zip(leaves, load, strict=True)}
+        if standing.served is None and load[-1] <= standing.room:
             dispatched |= {leaf["id"] for leaf in leaves}
             inserted.deliveries += _deliveries(rows, leaves)
         elif standing.room:

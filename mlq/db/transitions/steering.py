@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import RowMapping
 
 from mlq.db.events import INSERT_EVENT, event_row, record
+from mlq.db.roles import IS_BEST, IS_RUNNER
 from mlq.db.tables import jobs
 from mlq.db.transitions.attempts import Claim
 from mlq.db.transitions.cascade import lock_root
@@ -30,7 +31,7 @@ from mlq.db.window import take_turns
 from mlq.ids import new_id
 from mlq.lifecycle import LIVE, Role, State
 
-_IS_RUNNER = jobs.c.role == Role.RUNNER.value
+_IS_RUNNER = IS_RUNNER
 _LIVE = sorted(LIVE)
 _LIVE_RUNNERS = (
     select(jobs.c.id, jobs.c.ordinal, jobs.c.state, jobs.c.attempt, jobs.c.params)
@@ -52,9 +53,7 @@ _LAST_PLACE = select(func.max(jobs.c.ordinal)).where(
     jobs.c.parent_id == bindparam("sweep"),
     jobs.c.role.in_((Role.RUNNER.value, Role.BEST.value)),
 )
-_BEST_STATE = select(jobs.c.state).where(
-    jobs.c.parent_id == bindparam("sweep"), jobs.c.role == Role.BEST.value
-)
+_BEST_STATE = select(jobs.c.state).where(jobs.c.parent_id == bindparam("sweep"), IS_BEST)
 _DISMISS = (
     update(jobs)
     .where(jobs.c.id == bindparam("runner"))

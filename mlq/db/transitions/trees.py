@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from mlq.db.events import record
+from mlq.db.roles import IS_BEST
 from mlq.db.tables import job_edges, jobs
 from mlq.db.transitions.cascade import Settled, lock_root, settle, start_inner
 from mlq.db.transitions.change import Change
@@ -298,7 +299,7 @@ def _recount(conn: Connection, root_id: str) -> None:
         .where(jobs.c.root_id == root_id, jobs.c.state == State.PENDING.value)
         .values(
             waiting_on=case(
-                (jobs.c.role == Role.BEST.value, 1),
+                (IS_BEST, 1),
                 (jobs.c.role == Role.ROUND.value, case((waiting_rounds > 0, 1), else_=0)),
                 else_=waiting,
             ),

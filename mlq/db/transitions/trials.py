@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from mlq.db.events import INSERT_EVENT, event_row
+from mlq.db.roles import IS_TRIAL
 from mlq.db.tables import jobs
 from mlq.db.transitions.attempts import Claim, is_current
 from mlq.db.transitions.cascade import lock_root
@@ -89,10 +90,9 @@ _SWEEP = select(
     jobs.c.started_at,
     now().label("moment"),
 ).where(jobs.c.id == bindparam("sweep"))
-_IS_TRIAL = jobs.c.role == literal(Role.TRIAL.value, literal_execute=True)
 _LAST_NUMBER = (
     select(jobs.c.ordinal)
-    .where(jobs.c.parent_id == bindparam("sweep"), _IS_TRIAL)
+    .where(jobs.c.parent_id == bindparam("sweep"), IS_TRIAL)
     .order_by(jobs.c.ordinal.desc())
     .limit(1)
 )
@@ -100,7 +100,7 @@ _RETURNED = (
     select(jobs.c.id, jobs.c.ordinal, jobs.c.attempt, jobs.c.params, jobs.c.error)
     .where(
         jobs.c.parent_id == bindparam("sweep"),
-        _IS_TRIAL,
+        IS_TRIAL,
         jobs.c.state == literal(State.QUEUED.value, literal_execute=True),
         jobs.c.runner_id.is_(None),
     )

@@ -190,6 +190,7 @@ def test_canceling_a_paused_sweep_ends_it(queue: Queue) -> None:
 
 def test_more_trials_at_once_are_more_runners(queue: Queue) -> None:
     tree = submit(queue)
+    first = [Runner(queue, tree, path) for path in ("runner-1", "runner-2")]
     deliveries = limit(queue, tree, max_concurrent_trials=4, max_total_trials=50)
     states = Tree(queue, tree.id, []).states()
     assert sorted(path for path in states if path.startswith("runner")) == [
@@ -198,8 +199,8 @@ def test_more_trials_at_once_are_more_runners(queue: Queue) -> None:
     assert [link.shadow for one in deliveries for link in one.links] == [
         "sweep.runner-3", "sweep.runner-4",
     ]  # fmt: skip
-    for path in ("runner-3", "runner-1"):
-        assert Runner(queue, tree, path).advance().verdict == Verdict.RUN
+    for runner in (Runner(queue, tree, "runner-3"), first[0]):
+        assert runner.advance().verdict == Verdict.RUN
 
 
 def test_fewer_trials_at_once_end_the_runners_that_came_last(queue: Queue) -> None:

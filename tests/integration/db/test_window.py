@@ -7,7 +7,8 @@ from sqlalchemy import update
 from mlq.db import recovery, window
 from mlq.db.engine import Database
 from mlq.db.tables import jobs
-from tests.integration.db.plans import Leaf, Pipe, fan_out, line
+from mlq.service import jobs as jobs_service
+from tests.integration.db.plans import Leaf, Pipe, Sweep, fan_out, line
 from tests.integration.db.queue import Queue, Tree, race
 
 LEAST = 16  # the window without a live worker
@@ -186,3 +187,16 @@ def test_refills_at_once_take_different_leaves(postgresql: Database) -> None:
     together = [job_id for ids in taken if isinstance(ids, list) for job_id in ids]
     assert len(together) >= 20
     assert len(set(together)) == len(together)
+
+
+def test_runners_leave_room_for_steps(queue: Queue) -> None:
+    """A message of a runner stands for a slot's time slice, and so does its turn."""
+    sweeps = [queue.submit(Sweep(runners=16)) for _ in range(2)]
+    assert queue.outstanding() == 2
+    step = queue.submit(Leaf())
+    assert step.row().dispatched_at is None
+    for path in ("runner-1", "runner-2"):
+        assert queue.claim(sweeps[0].ids[path]) is not None
+    queue.database.transact(jobs_service.dispatch, ["cpu"], queue.windows)
+    assert step.row().dispatched_at is not None
+    assert queue.outstanding() == 3

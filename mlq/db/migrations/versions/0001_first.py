@@ -201,6 +201,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_jobs_children", "jobs", ["parent_id", "ordinal"], unique=False)
     op.create_index(
+        "ix_jobs_runners",
+        "jobs",
+        ["parent_id"],
+        unique=False,
+        postgresql_where=sa.text("role = 'runner'"),
+        sqlite_where=sa.text("role = 'runner'"),
+    )
+    op.create_index(
         "ix_jobs_held_trials",
         "jobs",
         ["runner_id"],
@@ -441,6 +449,12 @@ def downgrade() -> None:
         table_name="jobs",
         postgresql_where=sa.text("state = 'running' AND lease_expires_at IS NOT NULL"),
         sqlite_where=sa.text("state = 'running' AND lease_expires_at IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_jobs_runners",
+        table_name="jobs",
+        postgresql_where=sa.text("role = 'runner'"),
+        sqlite_where=sa.text("role = 'runner'"),
     )
     op.drop_index(
         "ix_jobs_returned_trials",

@@ -1,0 +1,12 @@
+"""What a job is to its sweep, as conditions: part of the text, or no plan would use the indexes."""
+
+from __future__ import annotations
+
+from sqlalchemy import literal_column
+
+from mlq.db.tables import jobs
+from mlq.lifecycle import Role
+
+IS_RUNNER = jobs.c.role == literal_column(f"'{Role.RUNNER}'")
+IS_TRIAL = jobs.c.role == literal_column(f"'{Role.TRIAL}'")
+IS_BEST = jobs.c.role == literal_column(f"'{Role.BEST}'")
