@@ -20,7 +20,12 @@ from mlq.lifecycle import LIVE, TERMINAL, TRANSITIONS, JobType, Reason, Role, St
 
 
 def check(conn: Connection) -> list[str]:
-    """Every violation as a sentence that names the job; an empty list when all is well."""
+    """Every violation as a sentence that names the job; an empty list when all is well.
+
+    conn: in a transaction that has not read anything yet; all is read as of one moment.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     forest = _Forest.read(conn)
     violations: list[str] = []
     for job in forest.jobs.values():
