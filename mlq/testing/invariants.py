@@ -13,19 +13,23 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from mlq.db.engine import Database
 from mlq.db.tables import events, job_edges, jobs
 from mlq.db.transitions import rounds
 from mlq.db.transitions.rounds import Verdict
 from mlq.lifecycle import LIVE, TERMINAL, TRANSITIONS, JobType, Reason, Role, State
 
 
-def check(conn: Connection) -> list[str]:
-    """Every violation as a sentence that names the job; an empty list when all is well.
+def audit(database: Database) -> list[str]:
+    """`check` as of one moment, for a database that others write to meanwhile."""
+    with database.read() as conn:
+        if not database.is_sqlite:
+            conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return check(conn)
 
-    conn: in a transaction that has not read anything yet; all is read as of one moment.
-    """
-    if conn.dialect.name == "postgresql":
-        conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+def check(conn: Connection) -> list[str]:
+    """Every violation as a sentence that names the job; an empty list when all is well."""
     forest = _Forest.read(conn)
     violations: list[str] = []
     for job in forest.jobs.values():

@@ -136,8 +136,7 @@ class Queue:
             )
 
     def violations(self) -> list[str]:
-        with self.database.read() as conn:
-            return invariants.check(conn)
+        return invariants.audit(self.database)
 
 
 class Tree:
