@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 ARGS ?=
 export PYTHON
 
-.PHONY: help demo up test check lint format bench bench-sweeps console console-test requirements clean
+.PHONY: help demo up test test-all check lint format bench bench-sweeps console console-test requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -24,6 +24,9 @@ up: $(VENV)/.ready-up  ## everything on this machine; Ctrl-C stops it
 
 test: $(VENV)/.ready-dev  ## all tests; starts the servers they need
 	$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(VENV)/.ready-dev  ## the same, and the costly ones on every pair of servers
+	MLQ_TEST_ALL=1 $(BIN)/python -m pytest $(ARGS)
 
 check: lint  ## format, lint and types
 	$(BIN)/mypy

@@ -1,6 +1,6 @@
 """Databases and brokers that last for a module of tests, of each kind that there is.
 
-`combination` runs a module on all of them; `PAIRS` names those of the costlier tests.
+`PAIRS` names the combinations of the costlier tests.
 """
 
 from __future__ import annotations
@@ -17,6 +17,16 @@ from tests.servers import Broker, Given, Postgres, RealRedis, ServerUnavailable,
 
 GIVEN = Given.read(os.environ)
 BROKERS = ["valkey", *sorted(GIVEN.broker_urls)]
+PAIRS = [("sqlite", "valkey"), ("postgresql", BROKERS[1] if len(BROKERS) > 1 else "valkey")]
+
+
+def usually(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """`pairs` in `make test`, all of them in `make test-all`.
+
+    What these tests rest on is tested on every database and broker in any case.
+    """
+    return PAIRS if os.environ.get("MLQ_TEST_ALL") else pairs
+
 
 OpenDatabase = Callable[[str], AbstractContextManager[str]]
 OpenBroker = Callable[[str], AbstractContextManager[Broker]]

@@ -12,11 +12,9 @@ import httpx
 import pytest
 
 from mlq.errors import UnavailableError
-from tests.acceptance.conftest import BROKERS, OpenStack
+from tests.acceptance.conftest import PAIRS, OpenStack
 from tests.acceptance.stack import Part, Stack, gone, survivors, wait_for
 from tests.servers import Valkey
-
-PAIRS = [("sqlite", "valkey"), ("postgresql", BROKERS[1] if len(BROKERS) > 1 else "valkey")]
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids="-".join)
