@@ -20,7 +20,7 @@ from mlq_workers.components.trials import Trials
 #: Seconds of work that a runner claims at once, and at most so many trials.
 BATCH_S = 0.5
 #: So much work is worth a commit, even where others could run a part of it.
-LEAST_S = 0.02
+LEAST_S = 0.05
 #: A sampler that learns from others should hear of them sooner.
 LEARNING_BATCH_S = 0.25
 MAX_BATCH = 256
