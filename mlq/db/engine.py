@@ -82,7 +82,9 @@ class Database:
             options = (
                 f"-c lock_timeout={int(timeout_s * 1000)}"
                 f" -c statement_timeout={int(statement_timeout_s * 1000)}"
-                " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
+                # nothing of ours thinks in the middle of a transaction: a host that was suspended
+                # there must not keep others from a tree until it wakes
+                " -c idle_in_transaction_session_timeout=10000 -c timezone=UTC"
                 # Every frequent statement has its index. On tables that have just been made the
                 # planner takes them for tiny, reads them whole, and keeps that plan as they grow.
                 " -c enable_seqscan=off"

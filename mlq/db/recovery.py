@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select, text, update
 
 from mlq.db.tables import jobs
 from mlq.db.transitions.attempts import CLAIM_COLUMNS, Claim
@@ -28,6 +28,27 @@ def database_time(conn: Connection) -> datetime:
     """The database's clock."""
     moment: datetime = conn.execute(select(now())).scalar_one()
     return moment
+
+
+def end_stalled(conn: Connection, *, after_s: float) -> int:
+    """End transactions of ours that hold their locks and say nothing; how many there were.
+
+    A host that was suspended in the middle of one would keep others from a tree until it wakes.
+    PostgreSQL's own idle timeout does not see those that stopped within a batch of statements.
+    """
+    if conn.dialect.name != "postgresql":
+        return 0
+    ended = conn.execute(_END_STALLED, {"after_s": float(after_s)}).scalars().all()
+    return sum(ended)
+
+
+_END_STALLED = text(
+    "SELECT CASE WHEN pg_terminate_backend(pid) THEN 1 ELSE 0 END FROM pg_stat_activity"
+    " WHERE application_name = 'mlq' AND datname = current_database()"
+    " AND usename = current_user AND pid <> pg_backend_pid()"
+    " AND state = 'idle in transaction' AND wait_event = 'ClientRead'"
+    " AND state_change < clock_timestamp() - make_interval(secs => :after_s)"
+)
 
 
 def expired(conn: Connection, *, limit: int) -> list[Claim]:

@@ -13,7 +13,7 @@ from tests.acceptance.stack import JOBS, Stack
 from tests.acceptance.sweeps import assert_whole, choice, importable, sweep, trials
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["postgresql"])
 def stack(request: pytest.FixtureRequest, open_stack: OpenStack) -> Iterator[Stack]:
     with importable(), open_stack(request.param) as stack:
         stack.worker()

@@ -35,6 +35,8 @@ _EXPIRE_AT_ONCE = 200
 _REPUBLISH_AT_ONCE = 500
 # A message seems to be in the broker, and yet a slot has been free all the time.
 _STUCK_AFTER_S = 60.0
+#: A transaction of ours takes milliseconds; one that has said nothing for so long will not.
+_STALLED_S = 8.0
 _CLOCK_TOLERANCE_S = 2.0
 _KEEP_KEYS_S = 7 * 86400.0
 
@@ -100,6 +102,7 @@ class Reconciler:
             self._clocks = None
             return False
         self._compare_clocks(Clocks(moment, self._boot_clock()), is_new=lease.is_new)
+        self._end_stalled()
         spared = self._boot_clock() < self._spare_until
         deliveries = [] if spared else self._expire()
         deliveries += self._time_out()
@@ -134,6 +137,12 @@ class Reconciler:
             spare_s = self._settings.lease_s
         self._spare_until = clocks.boot + spare_s
         self._excuse_until = self._spare_until + self._settings.reconcile_s * 2
+
+    def _end_stalled(self) -> None:
+        with self._database.read() as conn:
+            ended = recovery.end_stalled(conn, after_s=_STALLED_S)
+        if ended:
+            logger.warning("ended %d transactions whose process had stopped within them", ended)
 
     def _expire(self) -> list[Delivery]:
         with self._database.read() as conn:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
+import pytest
 from sqlalchemy import update
 
 from mlq.db import events, recovery, workers
@@ -14,6 +16,7 @@ from mlq.db.tables import workers as table
 from mlq.db.types import now_plus
 from tests.integration.db.plans import Leaf, fan_out, line
 from tests.integration.db.queue import Queue, paths_of, race
+from tests.servers import wait_until
 
 WORKER = {
     "id": "0" * 31 + "1",
@@ -136,3 +139,16 @@ def test_idle_since_breaks_when_all_slots_are_taken(database: Database) -> None:
     assert beat(1) == since
     assert beat(2) is None
     assert beat(1) > since
+
+
+def test_a_transaction_that_stopped_within_itself_is_ended(postgresql: Database) -> None:
+    url = postgresql.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    stalled = psycopg.connect(url, application_name="mlq")
+    stalled.execute("UPDATE jobs SET priority = 0")
+
+    with postgresql.read() as conn:
+        wait_until(lambda: recovery.end_stalled(conn, after_s=0.05) == 1)
+
+    with pytest.raises(psycopg.OperationalError, match="terminating connection"):
+        stalled.execute("SELECT 1")
+    stalled.close()
