@@ -2,9 +2,16 @@
 
 from mlq.spec.bindings import Binding, parse_binding
 from mlq.spec.builtin import BUILTIN, Component, Port
-from mlq.spec.compiler import compile_job
+from mlq.spec.compiler import check_component, compile_job, outline_component
 from mlq.spec.document import Document, parse_value, read_document, replace
-from mlq.spec.edits import apply_overrides, find_component_files, find_local_paths
+from mlq.spec.edits import (
+    apply_overrides,
+    find_code_folders,
+    find_component_files,
+    find_component_names,
+    find_conda_files,
+    find_local_paths,
+)
 from mlq.spec.embedded import instantiate
 from mlq.spec.paths import format_path
 from mlq.spec.plan import Plan, PlannedJob, Source, canonical_json, spec_digest
@@ -23,12 +30,17 @@ __all__ = [
     "Source",
     "apply_overrides",
     "canonical_json",
+    "check_component",
     "compile_job",
     "find_builtin",
+    "find_code_folders",
     "find_component_files",
+    "find_component_names",
+    "find_conda_files",
     "find_local_paths",
     "format_path",
     "instantiate",
+    "outline_component",
     "parse_asset",
     "parse_binding",
     "parse_component",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 _WHOLE = re.compile(r"\s*\$\{\{(?P<expression>[^{}]*)\}\}\s*")
 _ANYWHERE = re.compile(r"\$\{\{(?P<expression>[^{}]*)\}\}")
+_STEP = re.compile(r"\s*\$\{\{\s*parent\.jobs\.(?P<name>[^{}\s.]+)\s*\}\}\s*")
 _OPTIONAL = re.compile(r"\$\[\[(?P<words>.*?)\]\](?!\])", re.DOTALL)
 
 
@@ -47,6 +48,12 @@ def parse_binding(text: str) -> Binding | None:
     """Parse a value that is one binding and nothing else; None when it is anything else."""
     match = _WHOLE.fullmatch(text)
     return parse_expression(match["expression"]) if match else None
+
+
+def parse_step(text: str) -> str | None:
+    """The step that `${{parent.jobs.STEP}}` names, as control nodes do; None for other text."""
+    match = _STEP.fullmatch(text)
+    return match["name"] if match else None
 
 
 def parse_expression(expression: str) -> Binding | None:

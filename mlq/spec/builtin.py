@@ -5,14 +5,20 @@ The code behind them is `mlq_workers.components`; here is only what can be check
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlq.models.metrics import parse_threshold
+from mlq.errors import MlqError
+from mlq.models.metrics import metric_name, parse_threshold
+from mlq.spec.rollout import read_policy
 
 #: Types of an input or output whose value is bytes in the artifact store.
-ARTIFACT_TYPES = frozenset({"uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model"})
+ARTIFACT_TYPES = frozenset(
+    {"uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model"}
+)
 #: Types of an input whose value is written in the job itself. `object` takes mappings and lists.
 LITERAL_TYPES = frozenset({"string", "number", "integer", "boolean", "object"})
 
@@ -42,6 +48,7 @@ class Component:
     open_inputs: True when further inputs are accepted (`mlq:train` takes estimator parameters);
     open_artifacts: True when those may be files and folders too (`mlq:pass` joins anything).
     is_deterministic: False when a step of it must run every time (it has effects).
+    job_type: of a step of it: `command`, or `approval`, which no worker executes.
     """
 
     name: str
@@ -53,6 +60,7 @@ class Component:
     version: str = "1"
     description: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    job_type: str = "command"
 
 
 def _check_thresholds(value: Any) -> None:
@@ -60,12 +68,56 @@ def _check_thresholds(value: Any) -> None:
         parse_threshold(str(text))
 
 
+def _check_metrics(value: Any) -> None:
+    for name in value if isinstance(value, list) else [value]:
+        metric_name(str(name))
+
+
+#: Names of models and endpoints; of aliases, which must not read like a version.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_ALIAS = re.compile(r"(?!(?i:latest|v?\d+)$)[A-Za-z][A-Za-z0-9._-]{0,63}")
+
+
+def _check_name(value: Any) -> None:
+    if not NAME.fullmatch(str(value)):
+        raise MlqError(
+            f"{str(value)!r:.80} is no name.",
+            code="invalid",
+            hint="Use letters, digits, '.', '_' and '-', a letter or digit first.",
+        )
+
+
+def _check_alias(value: Any) -> None:
+    if not _ALIAS.fullmatch(str(value)):
+        raise MlqError(
+            f"{str(value)!r:.80} is no alias.",
+            code="invalid",
+            hint="Use letters, digits, '.', '_' and '-', a letter first; 'latest' and version "
+            "numbers are taken.",
+        )
+
+
+def _check_policy(value: Any) -> None:
+    if isinstance(value, str):  # Azure's schema knows scalars only
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise MlqError(f"{value!r:.60} is no JSON.", code="invalid") from None
+    read_policy(value)
+
+
 def _file(description: str, *, optional: bool = False) -> Port:
     return Port("uri_file", optional=optional, description=description)
 
 
-def _text(description: str, *, default: str | None = None, optional: bool = True) -> Port:
-    return Port("string", optional=optional, default=default, description=description)
+def _text(
+    description: str,
+    *,
+    default: str | None = None,
+    optional: bool = True,
+    check: Callable[[Any], None] | None = None,
+) -> Port:
+    return Port("string", optional=optional, default=default, description=description, check=check)
 
 
 _SEED = Port("integer", optional=True, default=0, minimum=0, description="Seed of all randomness.")
@@ -146,6 +198,7 @@ TRAIN = Component(
             "object",
             optional=True,
             description="scikit-learn scorer name or list of names; a default per task.",
+            check=_check_metrics,
         ),
         "report_per": Port(
             "string",
@@ -177,13 +230,20 @@ EVALUATE = Component(
             description='"roc_auc >= 0.9", or a list of such.',
             check=_check_thresholds,
         ),
-        "metric": _text("Metric of the comparison; the first threshold's when left out."),
+        "metric": Port(
+            "string",
+            optional=True,
+            description="Metric of the comparison; the first threshold's when left out.",
+            check=_check_metrics,
+        ),
         "min_improvement": Port(
             "number",
             optional=True,
             description="Least gain over the champion on `metric`; left out, nothing is compared.",
         ),
-        "scoring": Port("object", optional=True, description="Further scorer names."),
+        "scoring": Port(
+            "object", optional=True, description="Further scorer names.", check=_check_metrics
+        ),
         "bootstrap_samples": Port(
             "integer", optional=True, default=1000, minimum=0, maximum=100000
         ),
@@ -201,7 +261,7 @@ REGISTER = Component(
     is_deterministic=False,
     inputs={
         "model": Port("mlflow_model"),
-        "name": _text("Name of the registered model.", optional=False),
+        "name": _text("Name of the registered model.", optional=False, check=_check_name),
         "report": _file("Report of mlq:evaluate; its metrics become the version's.", optional=True),
         "description": _text("Shown on the version."),
     },
@@ -214,9 +274,19 @@ DEPLOY = Component(
     is_deterministic=False,
     inputs={
         "model": _text("models:/NAME/VERSION", optional=False),
-        "endpoint": _text("Name of the endpoint; made when it does not exist.", optional=False),
+        "endpoint": _text(
+            "Name of the endpoint; made when it does not exist.", optional=False, check=_check_name
+        ),
         "alias": _text(
-            "Alias that moves to the version; also the deployment's name.", default="staging"
+            "Alias that moves to the version; also the deployment's name.",
+            default="staging",
+            check=_check_alias,
+        ),
+        "policy": Port(
+            "object",
+            optional=True,
+            description="Stages to go through before the alias moves: mirror, canary, abort.",
+            check=_check_policy,
         ),
     },
     outputs={"endpoint": Port("string", description="Name of the endpoint.")},
@@ -234,6 +304,37 @@ SCORE = Component(
     outputs={"predictions": _file("The rows with a `prediction` column, Parquet.")},
 )
 
+TEST = Component(
+    "mlq:test",
+    description="Ask a deployment about held-out rows: the model's own answers, fast enough.",
+    is_deterministic=False,
+    inputs={
+        "endpoint": _text("Name of the endpoint; bind it to mlq:deploy's output.", optional=False),
+        "deployment": _text("Which of its deployments is asked.", default="staging"),
+        "version": _text("models:/NAME/VERSION, which has to answer.", optional=False),
+        "model": Port("mlflow_model", description="That version's package: what it has to say."),
+        "data": _file("Rows to ask about (CSV, Parquet, Arrow)."),
+        "rows": Port(
+            "integer",
+            optional=True,
+            default=200,
+            minimum=1,
+            maximum=1000,
+            description="How many rows are asked about; the first hundred one by one.",
+        ),
+        "p95_ms": Port(
+            "number",
+            optional=True,
+            minimum=0.0,
+            description="Most milliseconds that 95 of 100 requests of one row may take.",
+        ),
+    },
+    outputs={
+        "report": _file("What was asked, and how it went, JSON."),
+        "version": Port("string", description="The version, handed on when it passed."),
+    },
+)
+
 PASS = Component(
     "mlq:pass",
     description="Hand `value` on: joins branches, marks a point; also what `make bench` runs.",
@@ -242,6 +343,43 @@ PASS = Component(
     open_artifacts=True,
     inputs={"value": Port("object", optional=True)},
     outputs={"value": Port("object")},
+)
+
+APPROVE = Component(
+    "mlq:approve",
+    description="Wait for a person to decide, with the numbers at hand; holds no worker meanwhile.",
+    is_deterministic=False,
+    job_type="approval",
+    open_inputs=True,
+    open_artifacts=True,
+    inputs={
+        "message": _text("What is to be decided, in a sentence."),
+        "model": Port("mlflow_model", optional=True, description="Handed on when approved."),
+        "version": _text("models:/NAME/VERSION, handed on when approved."),
+        "report": _file("Report of mlq:evaluate, handed on when approved.", optional=True),
+        "role": Port(
+            "string",
+            optional=True,
+            default="submitter",
+            enum=("submitter", "admin"),
+            description="The least role that may decide.",
+        ),
+        "approvers": Port(
+            "object", optional=True, description="Names of tokens that may decide (list); else any."
+        ),
+        "four_eyes": Port(
+            "boolean",
+            optional=True,
+            default=False,
+            description="Whoever submitted the job may not approve it.",
+        ),
+    },
+    outputs={
+        "model": Port("mlflow_model"),
+        "version": Port("string"),
+        "report": _file("The report that was given."),
+        "decision": Port("object", description="Who approved, when, and the comment."),
+    },
 )
 
 CALL = Component(
@@ -259,5 +397,16 @@ CALL = Component(
 
 BUILTIN: Mapping[str, Component] = {
     component.name: component
-    for component in (PREPROCESS, TRAIN, EVALUATE, REGISTER, DEPLOY, SCORE, PASS, CALL)
+    for component in (
+        PREPROCESS,
+        TRAIN,
+        EVALUATE,
+        REGISTER,
+        DEPLOY,
+        TEST,
+        SCORE,
+        PASS,
+        CALL,
+        APPROVE,
+    )
 }

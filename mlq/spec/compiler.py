@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
+from mlq.spec.builtin import Component
 from mlq.spec.document import Document
 from mlq.spec.layout import lay_out
 from mlq.spec.nodes import Node
@@ -48,6 +50,35 @@ def compile_job(
     placement.place(root, default_compute, ())
     problems.raise_any()
     return lay_out(root, wiring, placement.tags, warnings=tuple(builder.warnings))
+
+
+def check_component(document: Document, *, components: FindComponent = find_builtin) -> None:
+    """Check a component's own file: `type: command` or `pipeline`, as a step would run it.
+
+    Raises SpecError with all problems found (the first 100).
+    """
+    problems = Problems(document)
+    builder = TreeBuilder(document, problems, components=components)
+    root = builder.build_component()
+    if root is not None:
+        Wiring(problems).bind(root)
+    problems.raise_any()
+
+
+def outline_component(definition: Mapping[str, Any], *, name: str, version: str) -> Component:
+    """The inputs and outputs of a definition that was checked before."""
+    document = Document(dict(definition))
+    problems = Problems(document)
+    inputs, outputs = TreeBuilder(document, problems, components=find_builtin).read_ports()
+    problems.raise_any()
+    return Component(
+        name,
+        inputs,
+        outputs,
+        version=version,
+        description=str(definition.get("description") or ""),
+        is_deterministic=bool(definition.get("is_deterministic", False)),
+    )
 
 
 class _Placement:

@@ -79,7 +79,11 @@ def read_document(
         data, marks = YamlReader(file).read(plain)
     if not isinstance(data, dict):
         what = "is empty" if data is None else "holds no mapping"
-        refuse_text(f"This job file {what}; it must start with keys such as `type:`.", file, line=1)
+        refuse_text(
+            f"This file {what}; it must start with keys and their values, such as `name: …`.",
+            file,
+            line=1,
+        )
     document = Document(data, file, marks)
     check_values(data, file=file, line_of=document.line_of)
     return document
@@ -118,10 +122,12 @@ def replace(document: Document, key_path: str | KeyPath, value: Any) -> Document
 def parse_value(text: str) -> Any:
     """Read one value as it would stand in a job file: `0.1`, `true`, `[1, 2]`, `{a: 1}`, `"5"`.
 
-    Raises SpecError when a list, mapping or quoted text is broken.
+    Raises SpecError when a list, mapping or quoted text is broken, or a number is not finite.
     """
     stripped = text.strip()
     if stripped[:1] in ("[", "{", '"', "'"):
         document = read_document(f"value: {stripped}")
         return document.data["value"]
-    return YamlReader(None).resolve(stripped, line=None)
+    value = YamlReader(None).resolve(stripped, line=None)
+    check_values({"value": value}, file=None, line_of=lambda path: None)
+    return value

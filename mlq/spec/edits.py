@@ -40,7 +40,7 @@ def apply_overrides(document: Document, overrides: Iterable[str]) -> Document:
             _refuse(
                 document,
                 document.locate(path)[0],
-                f"The value '{shorten(text)}' cannot be read: {message}",
+                f"The value of '--set {shorten(override)}' cannot be read: {message}",
             )
         document = _set(document, path, value)
     return document
@@ -74,6 +74,15 @@ def find_local_paths(document: Document) -> list[tuple[str, str]]:
     return found
 
 
+def find_code_folders(document: Document) -> list[tuple[str, str]]:
+    """(key path, path) of every `code` that names a folder on this machine."""
+    return [
+        (format_path((*key, "code")), step["code"])
+        for key, step in _steps(document.data)
+        if isinstance(step.get("code"), str) and is_local_path(step["code"])
+    ]
+
+
 def find_component_files(document: Document) -> list[tuple[str, str]]:
     """(key path, path) of every `component: ./file.yml` and `trial: ./file.yml`.
 
@@ -84,6 +93,28 @@ def find_component_files(document: Document) -> list[tuple[str, str]]:
         for key, step in _steps(document.data)
         for word in _COMPONENT_KEYS
         if isinstance(step.get(word), str) and is_component_file(step[word])
+    ]
+
+
+def find_component_names(data: Mapping[str, Any]) -> list[tuple[KeyPath, str]]:
+    """(key path, name) of every component that is registered, as far as one can tell from names."""
+    return [
+        ((*key, word), step[word])
+        for key, step in _steps(data)
+        for word in _COMPONENT_KEYS
+        if isinstance(step.get(word), str)
+        and not is_component_file(step[word])
+        and find_builtin(step[word]) is None
+    ]
+
+
+def find_conda_files(document: Document) -> list[tuple[str, str]]:
+    """(key path, path) of every `environment: {conda_file: ./conda.yml}`, to be written out."""
+    return [
+        (format_path((*key, "environment", "conda_file")), environment["conda_file"])
+        for key, step in _steps(document.data)
+        if isinstance(environment := step.get("environment"), dict)
+        and isinstance(environment.get("conda_file"), str)
     ]
 
 

@@ -44,6 +44,7 @@ def embed(
                 "upstreams": list(job.upstreams),
                 "spec": dict(job.spec),
                 "tags": dict(job.tags),
+                "demands": dict(job.demands),
             }
         )
     return {

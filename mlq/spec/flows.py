@@ -85,7 +85,8 @@ def _fit_literal(problems: Problems, name: str, flow: Flow, port: Port, key: Key
     try:
         return Flow("literal", cast_literal(flow.value, port), type=port.type)
     except BadValueError as error:
-        problems.add(key, f"The input '{shorten(name)}' {error}.", suggestion=error.suggestion)
+        words = error.sentence(f"The input '{shorten(name)}'")
+        problems.add(key, words, suggestion=error.suggestion)
         return BROKEN
 
 
@@ -129,7 +130,6 @@ def _check_draw(problems: Problems, name: str, draw: Draw, port: Port) -> None:
                 raise mismatch(port.type, value)
             cast_literal(value, port)
         except BadValueError as error:
-            problems.add(
-                draw.key, f"The input '{shorten(name)}' {error}.", suggestion=error.suggestion
-            )
+            words = error.sentence(f"The input '{shorten(name)}'")
+            problems.add(draw.key, words, suggestion=error.suggestion)
             return

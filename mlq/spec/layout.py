@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,8 @@ from mlq.spec.model import (
 from mlq.spec.nodes import Node
 from mlq.spec.objectives import find_reporters
 from mlq.spec.plan import Plan, PlannedJob, Source
+from mlq.spec.references import parse_code
+from mlq.spec.requirements import resolve_environment
 from mlq.spec.wiring import Wiring
 
 DEFAULT_EXPERIMENT = "Default"
@@ -51,6 +53,8 @@ class _Layout:
         self.downstreams: dict[Node, int] = {root: 0}
         self.links: dict[Node, tuple[Node, int]] = {}
         self.assets: dict[str, None] = {}
+        self.code: dict[str, None] = {}
+        self.secrets: dict[str, None] = {}
 
     def plan(self, warnings: tuple[str, ...]) -> Plan:
         jobs = self.jobs()
@@ -71,6 +75,8 @@ class _Layout:
             },
             assets=tuple(self.assets),
             warnings=warnings,
+            code=tuple(self.code),
+            secrets=tuple(self.secrets),
         )
 
     def jobs(self) -> tuple[PlannedJob, ...]:
@@ -91,7 +97,7 @@ class _Layout:
         for child in order:
             for above in self.wires[child].upstreams:
                 self.downstreams[above] += 1
-        is_leaf = [child.is_leaf and child.search is None for child in order]
+        is_leaf = [child.is_executed for child in order]
         for run in find_chains(range(len(order)), upstreams, is_leaf=is_leaf):
             if len(run) > 1:
                 for position, place_ in enumerate(run):
@@ -130,9 +136,9 @@ class _Layout:
             path=node.path,
             name=name,
             display_name=_display_name(node) or name or node.type,
-            type=node.type,
+            type=node.job_type,
             component=node.component.name if node.component and is_own else None,
-            compute=self.tags.get(node) if not node.search else None,
+            compute=self.tags.get(node) if node.is_executed else None,
             spec=self._spec(node, timeout, retries, deterministic),
             inputs=inputs,
             upstreams=tuple(sorted(self.index[above] for above in wires.upstreams)),
@@ -147,6 +153,7 @@ class _Layout:
             description=job.description or "",
             tags=dict(job.tags or {}),
             role="round" if node.is_round else None,
+            demands=_demands(node) if is_own and node.is_leaf else {},
         )
 
     def _source(self, flow: Flow) -> Source:
@@ -162,7 +169,13 @@ class _Layout:
         if node.search is not None:
             return self._sweep_spec(node)
         if node.rounds is not None:
-            return {"rounds": {"goal": node.rounds.goal}}
+            rule = {"goal": node.rounds.goal}
+            if node.rounds.condition is not None:
+                rule["condition"] = node.rounds.condition
+            return {"rounds": rule}
+        if node.branches is not None:
+            blocks = (node.branches.if_true, node.branches.if_false)
+            return {"branches": [self._paths(node, block) for block in blocks]}
         if not node.is_leaf:
             settings = node.settings
             prefix = len(node.path) + 1 if node.path else 0
@@ -183,17 +196,38 @@ class _Layout:
         own = job if isinstance(job, (CommandJob, ComponentJob)) else None
         variables = dict(own.environment_variables or {}) if own is not None else {}
         environment = own.environment if own is not None else None
+        warm = own.warm_start if own is not None else None
         if node.component is not None:
             spec["component"] = node.component.name
             spec["component_version"] = node.component.version
+        if node.registered is not None:
+            spec["registered"] = node.registered
         if isinstance(node.definition, (CommandJob, CommandComponent)):
             spec["command"] = bind_search_space(node.definition.command)
             variables = {**(node.definition.environment_variables or {}), **variables}
             environment = environment if environment is not None else node.definition.environment
+            warm = warm if warm is not None else node.definition.warm_start
+            if node.definition.code is not None:
+                spec["code"] = parse_code(node.definition.code)
+                self.code[spec["code"]] = None
+            if node.definition.secrets:
+                spec["secrets"] = sorted(set(node.definition.secrets))
+                self.secrets |= dict.fromkeys(spec["secrets"])
         spec["environment_variables"] = variables
         if environment is not None:
-            spec["environment"] = environment
+            spec["environment"] = resolve_environment(environment)
+        distribution = _first(own, node.definition, "distribution")
+        if distribution is not None:
+            spec["processes"] = distribution.process_count_per_instance
+        if warm is False:  # left out otherwise, so that digests stay as they were
+            spec["warm_start"] = False
         return spec
+
+    def _paths(self, node: Node, names: Iterable[str]) -> list[str]:
+        """Of siblings of `node`."""
+        assert node.parent is not None
+        found = (node.parent.find_step(name) for name in names)
+        return [step.path for step in found if step is not None]
 
     # sweeps -----------------------------------------------------------------------------------
 
@@ -217,6 +251,8 @@ class _Layout:
             return self._spec(trial, step.timeout, retries, _is_deterministic(trial))
         layout = _Layout(trial, self.wiring, self.tags)
         jobs = layout.jobs()
+        self.code |= layout.code
+        self.secrets |= layout.secrets
         reporters, metric = find_reporters(trial, job.objective.primary_metric)
         outputs = {name: layout.follow(trial, name) for name in trial.outputs}
         plan = embed(
@@ -266,6 +302,7 @@ class _Layout:
                 chain=None,
                 chain_position=0,
                 max_retries=(retries or _NO_RETRIES).max_retries,
+                demands={} if is_best else _demands(node),
                 description="",
                 tags={},
             )
@@ -293,6 +330,25 @@ def _leaf_spec(
         "outputs": {name: {"type": port.type} for name, port in outputs.items()},
         "is_deterministic": deterministic,
     }
+
+
+def _first(job: object, definition: object, key: str) -> Any:
+    """What a step says, else what its component says."""
+    said = getattr(job, key, None)
+    return said if said is not None else getattr(definition, key, None)
+
+
+def _demands(node: Node) -> dict[str, Any]:
+    """What a leaf, or each runner of a sweep, asks for beside a slot."""
+    demands: dict[str, Any] = {}
+    limits = node.job.limits
+    if limits is not None and limits.concurrency:
+        demands["limits"] = sorted(set(limits.concurrency))
+    trial = node.trial if node.trial is not None else node
+    resources = _first(node.job, trial.definition, "resources")
+    if resources is not None and resources.gpu_memory is not None:
+        demands["gpu_memory_bytes"] = resources.gpu_memory
+    return demands
 
 
 def _writer_path(leaf: Node) -> str:

@@ -11,7 +11,15 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+)
 from pydantic_core import PydanticCustomError
 
 from mlq.spec.builtin import ARTIFACT_TYPES, LITERAL_TYPES
@@ -20,9 +28,13 @@ PORT_TYPES = ARTIFACT_TYPES | LITERAL_TYPES
 SAMPLING = ("grid", "random", "bayesian")
 MAX_RETRIES = 100
 MAX_ROUNDS = 20
+MAX_ITERATIONS = 1_000
 SEEDS = 2**32
 MAX_TRIALS = 1_000_000
 MAX_CONCURRENT_TRIALS = 1_000
+#: Ten years.
+MAX_SECONDS = 10 * 365 * 86400
+MAX_PROCESSES = 256
 
 
 def _as_text(value: Any) -> Any:
@@ -52,6 +64,15 @@ def _port_type(value: Any) -> Any:
     raise PydanticCustomError("port_type", "is not a type of input or output")
 
 
+def _distribution(value: Any) -> Any:
+    if value == "pytorch" or (isinstance(value, str) and value.lower() == "pytorch"):
+        return "pytorch"
+    raise PydanticCustomError(
+        "distribution",
+        "A step runs on one machine, where several processes are started by 'pytorch' only",
+    )
+
+
 def _log_base(value: Any) -> Any:
     if value is None or value == "e":
         return value
@@ -77,12 +98,47 @@ def _as_sampling(value: Any) -> Any:
     return {"type": _word(value, SAMPLING)} if isinstance(value, str) else value
 
 
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _as_bytes(value: Any) -> Any:
+    found = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if value is None:
+        return None
+    if found is None or float(found[1]) <= 0:
+        raise PydanticCustomError("size", "must be a size such as 8GiB or 500MiB")
+    return int(float(found[1]) * _UNITS[found[2][0]])
+
+
+def _in_a_line(value: Any) -> Any:
+    """Terminals and tables show it: line breaks and escapes would change what stands around it."""
+    if isinstance(value, str) and not value.isprintable():
+        raise PydanticCustomError("printable", "This must be one line of printable characters")
+    return value
+
+
+def _job_name(value: Any) -> Any:
+    if isinstance(value, str) and (value.startswith("@") or "/" in value):
+        raise PydanticCustomError(
+            "job_name", "A job's name has no '/' and begins with no '@', as in @last"
+        )
+    return _in_a_line(value)
+
+
+_SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([GM]i)B?")
+_UNITS = {"G": 1 << 30, "M": 1 << 20}
+
+
 Text = Annotated[str, BeforeValidator(_as_text)]
+Line = Annotated[str, AfterValidator(_in_a_line), BeforeValidator(_as_text)]
 PortType = Annotated[str, BeforeValidator(_port_type)]
 Environment = Annotated[Any, BeforeValidator(_environment)]
 LogBase = Annotated[Any, BeforeValidator(_log_base)]
+SecretName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+LimitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$")]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(strict=True, gt=0, le=10 * 365 * 86400, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
@@ -102,9 +158,29 @@ class Retries(_Strict):
 
 
 class Limits(_Strict):
-    """timeout: seconds."""
+    """timeout: seconds. concurrency: names of limits that all machines keep (mlq's own)."""
 
     timeout: Seconds | None = None
+    concurrency: Annotated[list[LimitName] | None, BeforeValidator(_as_list)] = None
+
+
+class Distribution(_Strict):
+    """Several processes of one command on one machine, which find each other."""
+
+    type: Annotated[str, BeforeValidator(_distribution)]
+    process_count_per_instance: Annotated[StrictInt, Field(ge=1, le=MAX_PROCESSES)] = 1
+
+
+class Resources(BaseModel):
+    """What a step asks of its machine. Azure's other keys are kept and ignored.
+
+    gpu_memory: that much of each GPU that the step sees must be free (mlq's own).
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    instance_count: StrictInt | None = None
+    gpu_memory: Annotated[int | None, BeforeValidator(_as_bytes)] = None
 
 
 class Settings(_Strict):
@@ -141,13 +217,14 @@ class TypedOutput(_Strict):
     path: str | None = None
     name: str | None = None
     version: Text | None = None
+    is_control: StrictBool | None = None
 
 
 class _Described(_Strict):
     schema_: str | None = Field(default=None, alias="$schema")
     type: str | None = None
-    name: Annotated[str, Field(max_length=255)] | None = None
-    display_name: Annotated[Text, Field(max_length=1024)] | None = None
+    name: Annotated[str, AfterValidator(_job_name), Field(max_length=255)] | None = None
+    display_name: Annotated[Line, Field(max_length=1024)] | None = None
     description: Annotated[Text, Field(max_length=65536)] | None = None
     tags: dict[str, Text] | None = None
     properties: dict[str, Text] | None = None
@@ -156,14 +233,19 @@ class _Described(_Strict):
 
 
 class _Runs(_Strict):
-    """What a command and a component that is one share."""
+    """What a command and a component that is one share.
+
+    secrets: names of those that it gets as environment variables (mlq's own).
+    """
 
     command: Annotated[str, Field(min_length=1)]
     code: str | None = None
     environment: Environment = None
     environment_variables: dict[str, Text] | None = None
-    resources: dict[str, Any] | None = None
-    distribution: Any = None
+    secrets: list[SecretName] | None = None
+    resources: Resources | None = None
+    distribution: Distribution | None = None
+    warm_start: StrictBool | None = None
 
 
 class Repeat(_Strict):
@@ -179,7 +261,7 @@ class Repeat(_Strict):
 class Job(_Described):
     """What every job and step may carry; experiment and priority of the root hold for all."""
 
-    experiment_name: Annotated[Text, Field(max_length=255)] | None = None
+    experiment_name: Annotated[Line, Field(max_length=255)] | None = None
     compute: str | None = None
     timeout: Seconds | None = None
     limits: Limits | None = None
@@ -202,8 +284,9 @@ class ComponentJob(Job):
     component: Any
     environment: Environment = None
     environment_variables: dict[str, Text] | None = None
-    resources: dict[str, Any] | None = None
-    distribution: Any = None
+    resources: Resources | None = None
+    distribution: Distribution | None = None
+    warm_start: StrictBool | None = None
 
 
 class PipelineJob(Job):
@@ -211,6 +294,37 @@ class PipelineJob(Job):
 
     jobs: dict[str, Any]
     settings: Settings | None = None
+
+
+class IfElseJob(Job):
+    """`type: if_else`: which of its sibling steps run.
+
+    condition: boolean, or a binding to one. true_block, false_block: `${{parent.jobs.STEP}}`, or a
+    list of such.
+    """
+
+    condition: Any
+    true_block: str | list[str] | None = None
+    false_block: str | list[str] | None = None
+
+
+class DoWhileLimits(_Strict):
+    """max_iteration_count: the body runs at most that often, whatever its condition says."""
+
+    max_iteration_count: Annotated[StrictInt, Field(ge=1, le=MAX_ITERATIONS)] | None = None
+
+
+class DoWhileJob(Job):
+    """`type: do_while`: a sibling step again and again, as long as its output says so.
+
+    body: `${{parent.jobs.STEP}}`. condition: a boolean output of it, by name or as a binding.
+    mapping: output of the body -> input of the next iteration, or several.
+    """
+
+    body: str
+    condition: str
+    mapping: dict[str, str | list[str]] | None = None
+    limits: DoWhileLimits | None = None  # type: ignore[assignment]
 
 
 class SweepLimits(Limits):
@@ -272,7 +386,8 @@ class SweepJob(Job):
     limits: SweepLimits | None = None
     environment: Environment = None
     environment_variables: dict[str, Text] | None = None
-    resources: dict[str, Any] | None = None
+    resources: Resources | None = None
+    warm_start: StrictBool | None = None
 
 
 class CommandComponent(_Described, _Runs):
@@ -296,6 +411,8 @@ JOB_TYPES: Mapping[str, type[Job]] = {
     "command": CommandJob,
     "pipeline": PipelineJob,
     "sweep": SweepJob,
+    "if_else": IfElseJob,
+    "do_while": DoWhileJob,
 }
 COMPONENT_TYPES: Mapping[str, type[CommandComponent] | type[PipelineComponent]] = {
     "command": CommandComponent,
@@ -314,8 +431,6 @@ REFUSED_TYPES: Mapping[str, str] = {
     "finetuning": "mlq has no finetuning jobs; run the training as a command.",
     "distillation": "mlq has no distillation jobs; run the training as a command.",
     "base": "mlq has no base jobs; use `command` or `pipeline`.",
-    "if_else": "mlq has no if_else nodes.",
-    "do_while": "mlq has no do_while nodes.",
     "parallel_for": "mlq has no parallel_for nodes.",
 }
 #: Keys of Azure's schema that a job file may not have here -> why.
@@ -324,9 +439,4 @@ REFUSED_KEYS: Mapping[str, str] = {
     "on_finalize": "steps that always run last are not supported by this version yet.",
     "trigger": "a schedule is a file of its own.",
     "depends_on": "steps follow from their bindings; bind an input to the other step's output.",
-    "distribution": "several processes per step are not supported by this version yet.",
-    "code": (
-        "uploaded code comes in a later version; leave `code` out and use an absolute command, "
-        "such as `python /srv/train.py`."
-    ),
 }

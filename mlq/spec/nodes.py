@@ -54,9 +54,29 @@ class Rounds:
 
     goal: of the objective that the rounds of a sweep are to reach the target of; None for
     pipelines, which only have to succeed.
+    condition: of a loop: the body's output that says whether there is another round.
+    carried: of a loop: input of the body -> what it is given from the second round on.
     """
 
     goal: str | None
+    condition: str | None = None
+    carried: Mapping[str, Carried] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An output of a loop's body that its next round takes; key: where that is written."""
+
+    output: str
+    key: KeyPath
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """Siblings that an `if_else` chooses between: name -> where it is named."""
+
+    if_true: Mapping[str, KeyPath]
+    if_false: Mapping[str, KeyPath]
 
 
 @dataclass(slots=True, eq=False)
@@ -67,7 +87,10 @@ class Node:
     elsewhere for inline components. ports: None when the step declares its inputs as it goes.
     broken: names of children that could not be read; whatever leads to them is not reported again.
     search, trial: of a sweep. A trial is a root of its own: nothing outside binds to what is in it.
-    rounds: of a repeated job, whose children are its rounds.
+    rounds: of a repeated job or loop, whose children are its rounds. branches: of an `if_else`.
+    bodies: of a pipeline, steps that are the bodies of loops -> the loop's name: whoever binds to
+    such a step is given the loop's outputs. registered: the version, `mlq:NAME:VERSION`, that it is
+    a step of.
     """
 
     key: KeyPath
@@ -86,11 +109,34 @@ class Node:
     search: Search | None = None
     trial: Node | None = None
     rounds: Rounds | None = None
+    branches: Branches | None = None
+    bodies: dict[str, str] = field(default_factory=dict)
+    registered: str | None = None
 
     @property
     def is_leaf(self) -> bool:
         """Whether its outputs are its own: no pipeline. To other steps, a sweep is a leaf."""
         return self.type != "pipeline"
+
+    @property
+    def is_approval(self) -> bool:
+        """Whether a person decides: no worker executes it."""
+        return self.type == "approval"
+
+    @property
+    def is_executed(self) -> bool:
+        """Whether a worker runs it, as a leaf."""
+        return self.type == "command"
+
+    @property
+    def job_type(self) -> str:
+        """The type of the job that it becomes."""
+        is_loop = self.rounds is not None and self.rounds.condition is not None
+        return "do_while" if is_loop else self.type
+
+    def find_step(self, name: str) -> Node | None:
+        """The child that `parent.jobs.NAME` means to its steps."""
+        return self.children.get(self.bodies.get(name, name))
 
     @property
     def is_round(self) -> bool:

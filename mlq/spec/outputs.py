@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlq.spec.bindings import Binding, has_binding, parse_binding
 from mlq.spec.builtin import Port
 from mlq.spec.flows import Flow
-from mlq.spec.model import TypedOutput
+from mlq.spec.model import CommandJob, TypedOutput
 from mlq.spec.nodes import Node
 from mlq.spec.paths import KeyPath
 from mlq.spec.problems import Problems
@@ -115,7 +115,7 @@ class OutputWiring:
                     ports[name] = Port(spec.type or "")
                     self._refuse_naming(spec, key)
             elif binding is not None and binding.kind == "jobs.outputs":
-                child = node.children.get(binding.step)
+                child = node.find_step(binding.step)
                 if child is not None:
                     wires.outputs[name] = (child, binding.name)
                     self.check_output(child, binding.name, key)
@@ -190,6 +190,12 @@ class OutputWiring:
             )
         else:
             wires.outputs[binding.name] = (child, name)
+            if isinstance(child.job, CommandJob) and child.is_leaf and port.type:
+                # a command that says no more than this writes what the pipeline has declared
+                child.outputs = {
+                    **child.outputs,
+                    name: replace(child.outputs[name], type=port.type),
+                }
             produced = self._output_type(child, name)
             if port.type and produced and not fits(produced, port.type):
                 self.problems.add(

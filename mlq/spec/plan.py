@@ -50,6 +50,8 @@ class PlannedJob:
     chain: index of the first leaf of its linear run, None when the run is only itself;
     chain_position: 0 for that first leaf.
     timeout_s: seconds, None without one.
+    demands: what a leaf asks for beside a slot: `limits`, names of concurrency limits;
+    `gpu_memory_bytes`.
     """
 
     index: int
@@ -73,6 +75,7 @@ class PlannedJob:
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     role: str | None = None
+    demands: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Plan:
     jobs: index 0 is the root; parents stand before children, upstreams before downstreams.
     outputs: the root's outputs, name -> (index of the job that writes it, its output's name).
     assets: every distinct asset reference, to be resolved at submit.
+    code: digests of the code folders that commands run in; secrets: names of those they get.
     warnings: what was accepted and ignored, one sentence each.
     """
 
@@ -96,6 +100,8 @@ class Plan:
     outputs: Mapping[str, tuple[int, str]]
     assets: tuple[str, ...]
     warnings: tuple[str, ...]
+    code: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 def canonical_json(value: Any) -> str:

@@ -23,6 +23,7 @@ MAX_DEPTH = 64
 #: Values of a document with aliases written out; beyond it stands an alias bomb.
 MAX_NODES = 200_000
 
+_TOO_DEEP = f"This is nested more than {MAX_DEPTH} levels deep."
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 _COLLECTION_TAGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
@@ -125,7 +126,7 @@ def check_values(
     while stack:
         here, path = stack.pop()
         if len(path) >= MAX_DEPTH:
-            refuse(path[:8], f"This is nested more than {MAX_DEPTH} levels deep.")
+            refuse(path[:8], _TOO_DEEP)
         if type(here) is _Duplicated:
             refuse((*path, here.key), f"The key '{_shorten(here.key)}' is written twice.")
         entries: Iterator[tuple[str | int, Any]]
@@ -221,8 +222,11 @@ class YamlReader:
                     root, root_marks = value, marks
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
+            line = mark.line + 1 if mark else None
             what = error.problem or error.context or "broken syntax"
-            self.refuse(f"This is not YAML: {what}.", mark.line + 1 if mark else None)
+            if "nesting depth" in what:  # PyYAML's own limit (since 6.0.4): its scanner reads ahead
+                self.refuse(_TOO_DEEP, line)
+            self.refuse(f"This is not YAML: {what}.", line)
         except yaml.YAMLError as error:
             self.refuse(f"This is not YAML: {str(error).splitlines()[0]}.", None)
         return root, root_marks or {}
@@ -272,7 +276,7 @@ class YamlReader:
         if above is not None and isinstance(above.data, dict) and above.key is _MISSING:
             self.refuse("A key must be text.", line)
         if len(self.stack) >= MAX_DEPTH:
-            self.refuse(f"This is nested more than {MAX_DEPTH} levels deep.", line)
+            self.refuse(_TOO_DEEP, line)
         data: Any = {} if type(event) is yaml.MappingStartEvent else []
         self.stack.append(_Frame(data, {}, line, event.anchor))
 

@@ -10,12 +10,13 @@ import re
 _ASSET = re.compile(r"(?:mlq|azureml):(?P<name>[A-Za-z0-9][\w.-]*)(?P<version>[:@][\w.-]+)?")
 _MODEL = re.compile(r"models:/+(?P<name>[^/@\s]+)(?:/(?P<version>[\w.-]+)|@(?P<alias>[\w.-]+))")
 _ARTIFACT = re.compile(r"artifact:sha256:[0-9a-f]{64}(?:/[^\s]+)?")
+_CODE = re.compile(r"artifact:sha256:(?P<digest>[0-9a-f]{64})")
 _WEB = re.compile(r"https?://[^\s/]+\S*")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):")
 _COMPUTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 _STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 
-MODEL_TYPES = frozenset({"mlflow_model", "custom_model"})
+MODEL_TYPES = frozenset({"mlflow_model", "custom_model", "triton_model"})
 
 
 class BadReferenceError(ValueError):
@@ -68,6 +69,24 @@ def parse_asset(text: str, *, type: str = "uri_file") -> str:
     raise BadReferenceError(
         f"'{shorten(text)}': addresses of this kind are not supported by this version; "
         "upload the data with `mlq data create`"
+    )
+
+
+def parse_code(text: str) -> str:
+    """The digest of the code folder that `artifact:sha256:HEX` names. Raises BadReferenceError."""
+    text = text.strip()
+    match = _CODE.fullmatch(text)
+    if match is not None:
+        return match["digest"]
+    if is_local_path(text):
+        raise BadReferenceError(
+            f"'{shorten(text)}' is a folder on your machine, which the server cannot read: "
+            "`mlq job create` sends it along. Over HTTP, put it with PUT /v1/trees/SHA256 and "
+            "write artifact:sha256:SHA256"
+        )
+    raise BadReferenceError(
+        f"'{shorten(text)}' is no code; name a folder beside the job file, such as ./src, or "
+        "artifact:sha256:HEX"
     )
 
 

@@ -57,7 +57,7 @@ def write_rounds(
     numbers = list(_find_numbers(problems, raw, repeat, key))
     once = {name: value for name, value in raw.items() if name not in _OF_THE_WHOLE}
     if isinstance(once.get("outputs"), dict):
-        once["outputs"] = {name: _own(value) for name, value in once["outputs"].items()}
+        once["outputs"] = {name: own_output(value) for name, value in once["outputs"].items()}
     if isinstance(once.get("settings"), dict):
         once["settings"] = {k: v for k, v in once["settings"].items() if k != "force_rerun"}
     for place in range(repeat.rounds):
@@ -126,7 +126,7 @@ def _note_missing(problems: Problems, data: Any, path: KeyPath, where: KeyPath) 
     )
 
 
-def _own(output: Any) -> Any:
+def own_output(output: Any) -> Any:
     """An output of a round: where it goes is a matter of the whole."""
     binding = parse_binding(output) if isinstance(output, str) else None
     return None if binding is not None and binding.kind == "parent.outputs" else output

@@ -11,24 +11,34 @@ from mlq.spec.builtin import ARTIFACT_TYPES, BUILTIN, Component, Port
 from mlq.spec.model import (
     COMPONENT_TYPES,
     PORT_TYPES,
-    REFUSED_KEYS,
     CommandComponent,
     CommandJob,
     Job,
     PipelineComponent,
+    SweepJob,
     TypedInput,
     TypedOutput,
 )
 from mlq.spec.nodes import Definition, Node
 from mlq.spec.paths import KeyPath
 from mlq.spec.problems import Problems
-from mlq.spec.references import is_component_file, parse_component, shorten
+from mlq.spec.references import (
+    BadReferenceError,
+    is_component_file,
+    parse_code,
+    parse_component,
+    shorten,
+)
+from mlq.spec.requirements import ENVIRONMENT_KEYS, RequirementError, read_requirements
 from mlq.spec.values import BadValueError, cast_literal, describe, literal_type
 
 
 @dataclass(frozen=True, slots=True)
 class JobTemplate:
-    """A registered component as its own definition: a mapping of the component schema."""
+    """A registered component as its own definition: a mapping of the component schema.
+
+    name: `mlq:sort_lines`.
+    """
 
     name: str
     version: str
@@ -72,7 +82,9 @@ class StepReader:
                 node.component = found
                 node.ports = found.inputs
                 node.outputs = found.outputs
+                node.type = found.job_type
                 return True
+            node.registered = f"{found.name}:{found.version}"
             definition = found.definition
         if not isinstance(definition, Mapping):
             self.problems.add(
@@ -147,7 +159,9 @@ class StepReader:
                 return replace(port, default=cast_literal(port.default, port))
             except BadValueError as error:
                 self.problems.add(
-                    (*where, "default"), f"The default {error}.", suggestion=error.suggestion
+                    (*where, "default"),
+                    error.sentence("The default"),
+                    suggestion=error.suggestion,
                 )
                 return replace(port, default=None)
         return port
@@ -161,11 +175,6 @@ class StepReader:
                 spec = self.problems.validate(TypedOutput, value, (*where, name))
                 if spec is not None and spec.type is not None:
                     ports[name] = Port(spec.type, description=spec.description or "")
-                    if spec.type not in ARTIFACT_TYPES:
-                        self.problems.add(
-                            (*where, name, "type"),
-                            f"A command writes files, not a {spec.type}; declare uri_file.",
-                        )
             elif value is not None and not has_binding(value):
                 self.problems.add(
                     (*where, name), f"An output is a mapping or nothing; got {describe(value)}."
@@ -191,16 +200,34 @@ class StepReader:
             self.problems.add(
                 (*key, "timeout"), "timeout and limits.timeout say different things; keep one."
             )
+        self._check_sharing(node)
         if not node.is_leaf and job.retries is not None:
             self.problems.add(
                 (*key, "retries"), "A pipeline is not retried as a whole; set retries on its steps."
             )
+        if node.is_approval and job.retries is not None:
+            self.problems.add((*key, "retries"), "A decision is not tried again.")
         effectful = node.component is not None and not node.component.is_deterministic
         if effectful and job.is_deterministic:
             assert node.component is not None
             self.warnings[
                 f"is_deterministic is ignored on {node.component.name}: it must run every time."
             ] = None
+
+    def _check_sharing(self, node: Node) -> None:
+        """What only work that a worker takes can ask for."""
+        job = node.job
+        if node.is_approval or (not node.is_leaf and not isinstance(job, SweepJob)):
+            if job.limits is not None and job.limits.concurrency is not None:
+                self.problems.add(
+                    (*node.key, "limits", "concurrency"),
+                    "A pipeline holds no slot; set limits.concurrency on its steps.",
+                )
+        elif isinstance(node.component, Component) and getattr(job, "distribution", None):
+            self.problems.add(
+                (*node.key, "distribution"),
+                f"{node.component.name} runs as one process; distribution is for commands.",
+            )
 
     def _check_place(self, node: Node) -> None:
         """What only the root may say."""
@@ -218,24 +245,28 @@ class StepReader:
 
     def _check_execution(self, source: Job | Definition, where: KeyPath) -> None:
         """How a job, or the component that it runs, is executed."""
-        if getattr(source, "distribution", None) is not None:
-            self._refuse_key(where, "distribution")
-        if getattr(source, "code", None) is not None:
-            self._refuse_key(where, "code")
+        code = getattr(source, "code", None)
+        if code is not None:
+            try:
+                parse_code(code)
+            except BadReferenceError as error:
+                self.problems.add((*where, "code"), f"{error}.")
         resources = getattr(source, "resources", None)
         if resources is not None:
-            if resources.get("instance_count") not in (None, 1):
+            if resources.instance_count not in (None, 1):
                 self.problems.add(
                     (*where, "resources", "instance_count"),
                     "A step runs on one machine in this version; leave instance_count at 1.",
                 )
-            self.warnings["resources is accepted and ignored."] = None
-        if getattr(source, "environment", None) is not None:
-            self.warnings[
-                "environment is kept with the job, but this version runs commands in the "
-                "worker's own Python environment."
-            ] = None
+            ignored = ", ".join(sorted(resources.model_extra or {}))
+            if ignored:
+                self.warnings[f"resources: {shorten(ignored)} is accepted and ignored."] = None
+        self._check_environment(getattr(source, "environment", None), where)
         variables = getattr(source, "environment_variables", None) or {}
+        for name in sorted(variables.keys() & set(getattr(source, "secrets", None) or ())):
+            self.problems.add(
+                (*where, "secrets"), f"'{name}' stands under environment_variables as well."
+            )
         for name, value in variables.items():
             if has_binding(value):
                 self.problems.add(
@@ -248,8 +279,36 @@ class StepReader:
                     f"'{shorten(name)}' cannot name an environment variable.",
                 )
 
-    def _refuse_key(self, where: KeyPath, name: str) -> None:
-        self.problems.add((*where, name), f"'{name}': {REFUSED_KEYS[name]}")
+    def _check_environment(self, environment: Any, where: KeyPath) -> None:
+        if environment is None:
+            return
+        where = (*where, "environment")
+        if isinstance(environment, Mapping):
+            for name in environment.keys() - ENVIRONMENT_KEYS:
+                self.problems.add(
+                    (*where, name),
+                    f"Unknown key '{shorten(name)}'.",
+                    word=name,
+                    known=ENVIRONMENT_KEYS,
+                )
+            if isinstance(environment.get("conda_file"), str):
+                self.problems.add(
+                    (*where, "conda_file"),
+                    f"'{shorten(environment['conda_file'])}' is a file on your machine, which the "
+                    "server cannot read. `mlq job create` puts such files into the job before it "
+                    "submits it; over HTTP, write the mapping that it holds here.",
+                )
+                return
+        try:
+            if read_requirements(environment) is not None:
+                return
+        except RequirementError as error:
+            self.problems.add(where, f"{error}.")
+            return
+        self.warnings[
+            "environment is kept with the job, but names no Python requirements here: the command "
+            "runs in the worker's own Python environment."
+        ] = None
 
     def _check_command(
         self,

@@ -11,6 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 from mlq.spec.bindings import find_bindings, has_binding
+from mlq.spec.builtin import Port
+from mlq.spec.control import (
+    BOUND_KEYS,
+    CONTROLS,
+    find_bodies,
+    kind_of,
+    read_branches,
+    read_loop,
+    write_iterations,
+)
 from mlq.spec.document import Document
 from mlq.spec.model import (
     JOB_TYPES,
@@ -20,6 +30,8 @@ from mlq.spec.model import (
     CommandComponent,
     CommandJob,
     ComponentJob,
+    DoWhileJob,
+    IfElseJob,
     Job,
     PipelineComponent,
     PipelineJob,
@@ -33,10 +45,12 @@ from mlq.spec.references import is_step_name, shorten
 from mlq.spec.rounds import note_invalid_round, write_rounds
 from mlq.spec.steps import FindComponent, StepReader
 from mlq.spec.sweep import SWEEP_OUTPUTS, read_search
-from mlq.spec.values import describe
+from mlq.spec.values import describe, stand_in
 
 MAX_JOBS = 5_000
 MAX_DEPTH = 16
+#: Bindings may stand there; elsewhere a value must be known at submit.
+_MAY_BIND = frozenset({"command", "component", "trial", "type"}) | BOUND_KEYS
 
 
 class TreeBuilder(StepReader):
@@ -55,6 +69,32 @@ class TreeBuilder(StepReader):
         """The root with everything below it, or None when not even the root can be read."""
         return self._node(self.document.data, (), name="", parent=None, depth=1)
 
+    def build_component(self) -> Node | None:
+        """The root of a component's own file, as a step of it would be, given what it requires."""
+        data = self.document.data
+        job = ComponentJob(component=data)
+        node = Node((), "", "", None, job, "command", ())
+        if not self._take_component(node, data, ()):
+            return None
+        assert node.ports is not None, "a definition has ports"
+        required = {
+            name: stand_in(port)
+            for name, port in node.ports.items()
+            if not port.optional and port.default is None
+        }
+        node.job = job.model_copy(update={"inputs": required})
+        self._check_definition(node, depth=1)
+        return node
+
+    def read_ports(self) -> tuple[Mapping[str, Port], Mapping[str, Port]]:
+        """The inputs and outputs that a component's own file declares."""
+        data = self.document.data
+        node = Node((), "", "", None, ComponentJob(component=data), "command", ())
+        if not self._take_component(node, data, ()):
+            return {}, {}
+        declared = node.definition.outputs if node.definition is not None else None
+        return node.ports or {}, node.outputs or self._outputs(declared, ("outputs",))
+
     def _node(
         self, raw: Any, key: KeyPath, *, name: str, parent: Node | None, depth: int
     ) -> Node | None:
@@ -72,6 +112,9 @@ class TreeBuilder(StepReader):
         node = Node(key, name, path, parent, job, "command", key)
         if job.repeat is not None:
             return self._repeated(node, job.repeat, raw, depth)
+        if isinstance(job, (IfElseJob, DoWhileJob)):
+            self.problems.add(key, f"A {job.type} stands among the steps of a pipeline.")
+            return None
         if isinstance(job, SweepJob):
             return self._sweep(node, job, raw, depth)
         if isinstance(job, ComponentJob):
@@ -80,12 +123,18 @@ class TreeBuilder(StepReader):
         elif isinstance(job, (CommandJob, PipelineJob)):
             node.definition = job
             node.type = "pipeline" if isinstance(job, PipelineJob) else "command"
+        if node.is_approval and self.is_in_trial:
+            self.problems.add(key, "Trials are too many for people to decide about.")
+        self._check_definition(node, depth)
+        return node
+
+    def _check_definition(self, node: Node, depth: int) -> None:
+        """What a job says of itself, and its command or steps."""
         self._check_job(node)
         if isinstance(node.definition, (PipelineJob, PipelineComponent)):
             self._add_children(node, node.definition.jobs, depth)
         elif node.definition is not None:
             self._check_command(node, node.definition, node.job.inputs or {})
-        return node
 
     def _count(self, jobs: int) -> None:
         self.count += jobs
@@ -140,7 +189,7 @@ class TreeBuilder(StepReader):
         """Refuse bindings where a value must be known at submit: `compute`, `timeout`, …"""
         bound: set[str] = set()
         for name, value in raw.items():
-            if name not in ("command", "component", "trial", "type") and has_binding(value):
+            if name not in _MAY_BIND and has_binding(value):
                 bound.add(name)
                 self.problems.add(
                     (*key, name),
@@ -236,12 +285,16 @@ class TreeBuilder(StepReader):
             component=written,
             environment=job.environment,
             environment_variables=job.environment_variables,
+            warm_start=job.warm_start,
             is_deterministic=job.is_deterministic,
             retries=job.retries,
             timeout=job.limits.trial_timeout if job.limits is not None else None,
         )
         trial = Node(key, "", "", None, step, "command", key)
         if not self._take_component(trial, written, key):
+            return None
+        if trial.is_approval:
+            self.problems.add(key, "Trials are too many for people to decide about.")
             return None
         definition = trial.definition
         if definition is None:
@@ -309,8 +362,11 @@ class TreeBuilder(StepReader):
         if depth >= MAX_DEPTH:
             self.problems.add(where, f"Jobs are nested more than {MAX_DEPTH} levels deep.")
             return
+        node.bodies = find_bodies(self.problems, jobs, where)
         for name, raw in jobs.items():
             child_key = (*where, name)
+            if name in node.bodies:
+                continue  # read with its loop
             if not is_step_name(name):
                 self.problems.add(
                     child_key,
@@ -319,11 +375,94 @@ class TreeBuilder(StepReader):
                 )
                 node.broken.add(name)
                 continue
-            child = self._node(raw, child_key, name=name, parent=node, depth=depth + 1)
+            if isinstance(raw, Mapping) and kind_of(raw) in CONTROLS:
+                child = self._control(raw, child_key, node, jobs, depth + 1)
+            else:
+                child = self._node(raw, child_key, name=name, parent=node, depth=depth + 1)
             if child is None:
-                node.broken.add(name)
+                node.broken |= {name, *(body for body, by in node.bodies.items() if by == name)}
             else:
                 node.children[name] = child
+
+    # control nodes ----------------------------------------------------------------------------
+
+    def _control(
+        self,
+        raw: Mapping[str, Any],
+        key: KeyPath,
+        parent: Node,
+        jobs: Mapping[str, Any],
+        depth: int,
+    ) -> Node | None:
+        """A step that says which of its siblings run, or how often; jobs: all of them."""
+        if self.is_in_trial:
+            self.problems.add(key, f"A {raw['type']} cannot stand inside the trial of a sweep.")
+            return None
+        model = JOB_TYPES[raw["type"]]
+        before = len(self.problems)
+        job = self.problems.validate(model, self._without_bindings(raw, key), key, partial=True)
+        if job is None or len(self.problems) > before:
+            return None
+        for name in ("inputs", "outputs", "retries", "timeout", "repeat"):
+            if getattr(job, name) is not None:
+                self.problems.add((*key, name), f"A {raw['type']} has no {name}.")
+        name = str(key[-1])
+        if isinstance(job, DoWhileJob):
+            return self._loop(name, job, key, parent, jobs, depth)
+        assert isinstance(job, IfElseJob)
+        self._count(1)
+        path = f"{parent.path}.{name}" if parent.path else name
+        given = job.model_copy(update={"inputs": {"condition": job.condition}})
+        node = Node(key, name, path, parent, given, "if_else", key)
+        node.ports = {"condition": Port("boolean")}
+        node.outputs = {"condition": Port("boolean")}
+        node.branches = read_branches(self.problems, job, key, jobs)
+        self._check_place(node)
+        return node if node.branches is not None else None
+
+    def _loop(
+        self,
+        name: str,
+        loop: DoWhileJob,
+        key: KeyPath,
+        parent: Node,
+        jobs: Mapping[str, Any],
+        depth: int,
+    ) -> Node | None:
+        """A job whose children are the iterations of its body."""
+        body = next((step for step, by in parent.bodies.items() if by == name), None)
+        rounds = read_loop(self.problems, loop, key, body) if body is not None else None
+        if body is None or rounds is None:
+            return None
+        raw, body_key = jobs[body], (*key[:-1], body)
+        if not isinstance(raw, dict):
+            self.problems.add(body_key, f"A step must be a mapping; got {describe(raw)}.")
+            return None
+        if raw.get("repeat") is not None:
+            self.problems.add((*body_key, "repeat"), "The body of a loop is repeated by the loop.")
+            return None
+        model = self._model_of(raw, body_key)
+        if model is None:
+            return None
+        job = self.problems.validate(model, self._without_bindings(raw, body_key), body_key)
+        if job is None:
+            return None
+        self._count(1)
+        path = f"{parent.path}.{name}" if parent.path else name
+        job = job.model_copy(update={"display_name": loop.display_name})
+        node = Node(body_key, name, path, parent, job, "pipeline", body_key)
+        node.rounds = rounds
+        before = len(self.problems)
+        for place, written in write_iterations(raw, loop):
+            child = self._node(written, body_key, name=place, parent=node, depth=depth + 1)
+            if child is None:
+                return None
+            node.children[place] = child
+            if len(self.problems) > before:
+                break  # the other iterations are as this one
+        first, *_ = node.children.values()
+        node.component, node.ports = first.component, first.ports
+        return node
 
 
 def _has_gate(node: Node) -> bool:

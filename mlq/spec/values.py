@@ -13,7 +13,7 @@ from mlq.spec.document import read_document
 from mlq.spec.references import shorten
 
 #: What may stand in for what among artifacts: a file is no folder, a model is a folder.
-_FOLDERS = frozenset({"uri_folder", "mltable", "mlflow_model", "custom_model"})
+_FOLDERS = frozenset({"uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model"})
 _FILES = frozenset({"uri_file", "custom_model"})
 _INTEGER = re.compile(r"[-+]?\d{1,19}")
 _NAMES = {
@@ -31,6 +31,11 @@ class BadValueError(ValueError):
     def __init__(self, message: str, *, suggestion: str | None = None) -> None:
         super().__init__(message)
         self.suggestion = suggestion
+
+    def sentence(self, subject: str) -> str:
+        """What is wrong with `subject`, with the mark at its end."""
+        text = f"{subject} {self}"
+        return text if text.endswith("?") else f"{text}."
 
 
 def literal_type(value: Any) -> str:
@@ -67,9 +72,21 @@ def cast_literal(value: Any, port: Port) -> Any:
             port.check(result)
         except MlqError as error:
             raise BadValueError(
-                f"cannot be used. {error.message} {error.hint}".rstrip(".? ")
+                f"cannot be used. {error.message} {error.hint}".rstrip(". ")
             ) from None
     return result
+
+
+def stand_in(port: Port) -> Any:
+    """Some value that `port` takes, to check what is given to it before anything is."""
+    if port.type in ARTIFACT_TYPES:
+        return f"artifact:sha256:{'0' * 64}"
+    if port.enum:
+        return port.enum[0]
+    if port.type in ("number", "integer"):
+        bound = port.minimum if port.minimum is not None else port.maximum
+        return 0 if bound is None else bound
+    return {"boolean": True, "string": "text"}.get(port.type, 0)
 
 
 def fits(produced: str, wanted: str) -> bool:
@@ -91,7 +108,8 @@ def describe(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, str):
-        return f"'{shorten(value)}' (text)"
+        shown = shorten(value)
+        return f"'{shown if shown.isprintable() else ascii(shown)[1:-1]}' (text)"
     written = "true" if value is True else "false" if value is False else str(value)
     return f"{written} ({'a boolean' if isinstance(value, bool) else _NAMES[literal_type(value)]})"
 

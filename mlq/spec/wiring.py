@@ -6,7 +6,7 @@ followed in a loop, never by recursion, so its length does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlq.spec.bindings import Binding, find_bindings, has_binding, parse_binding
@@ -14,7 +14,7 @@ from mlq.spec.builtin import ARTIFACT_TYPES, Port
 from mlq.spec.flows import ABSENT, BROKEN, Flow, fit
 from mlq.spec.graph import CycleError, sort_topologically
 from mlq.spec.model import CommandComponent, CommandJob, TypedInput
-from mlq.spec.nodes import Node, Search
+from mlq.spec.nodes import Draw, Node, Search
 from mlq.spec.objectives import check_objective
 from mlq.spec.outputs import OutputWiring, Wires
 from mlq.spec.paths import KeyPath
@@ -46,7 +46,7 @@ class Wiring(OutputWiring):
 
     def _bind_inputs(self, node: Node) -> None:
         wires = self.wires[node]
-        where = (*node.key, "inputs")
+        where = node.key if node.branches is not None else (*node.key, "inputs")
         for name, raw in (node.job.inputs or {}).items():
             port = self._port_for(node, name, (*where, name))
             if port is BROKEN:
@@ -58,6 +58,8 @@ class Wiring(OutputWiring):
             wires.inputs[name] = fit(self.problems, name, flow, port, (*where, name))
             if sibling is not None:
                 wires.upstreams[sibling] = None
+        if node.is_round:
+            self._carry_over(node)
         params = self._bind_search(node, node.search) if node.search is not None else {}
         # what a repeated job leaves out is looked at in its rounds
         for name, port in (node.ports or {}).items() if node.rounds is None else ():
@@ -82,14 +84,80 @@ class Wiring(OutputWiring):
         self.wires[node].inputs[name] = self.wires[repeated].inputs.get(name, BROKEN)
         return True
 
+    def _carry_over(self, node: Node) -> None:
+        """Give an iteration of a loop what the one before it has found."""
+        loop = node.parent
+        assert loop is not None
+        assert loop.rounds is not None
+        names = list(loop.children)
+        place = names.index(node.name)
+        for name, carried in loop.rounds.carried.items():
+            before = loop.children[names[place - 1]] if place else None
+            known = node.ports if node.ports is not None else node.job.inputs or {}
+            if name not in known and not (node.component and node.component.open_inputs):
+                self.problems.add(
+                    carried.key,
+                    f"The body has no input '{shorten(name)}'.",
+                    word=name,
+                    known=known,
+                )
+            elif self.check_output(node, carried.output, carried.key) and before is not None:
+                leaf = self.follow(before, carried.output)
+                if leaf is None or leaf[1] not in leaf[0].outputs:
+                    continue
+                flow = Flow("output", None, *leaf, leaf[0].outputs[leaf[1]].type)
+                port = (node.ports or {}).get(name)
+                fitted = fit(self.problems, name, flow, port, carried.key)
+                self.wires[node].inputs[name] = fitted
+
+    def _bind_condition(self, loop: Node) -> None:
+        """A loop goes on as long as an output of its body is true."""
+        assert loop.rounds is not None
+        name = loop.rounds.condition
+        if name is None or loop.broken:
+            return
+        key = (*loop.key[:-1], loop.name, "condition")
+        port = loop.outputs.get(name)
+        if port is None:
+            self.problems.add(
+                key,
+                f"The body has no output '{shorten(name)}'.",
+                word=name,
+                known=loop.outputs,
+            )
+        elif port.type != "boolean":
+            self.problems.add(
+                key,
+                f"The condition takes boolean; the output '{shorten(name)}' is {port.type}. "
+                f"Declare it as {{type: boolean}}, and write true or false to it.",
+            )
+
+    def _bind_branches(self, node: Node) -> None:
+        """The steps of both blocks wait for the `if_else` that chooses between them."""
+        chosen: dict[Node, Node] = {}
+        for child in node.children.values():
+            if child.branches is None:
+                continue
+            for name, key in (*child.branches.if_true.items(), *child.branches.if_false.items()):
+                step = node.find_step(name)
+                if step is None:
+                    continue
+                other = chosen.setdefault(step, child)
+                if other is not child:
+                    self.problems.add(key, f"'{name}' stands in a block of '{other.name}' already.")
+                self.wires[step].upstreams[child] = None
+
     def _bind_children(self, node: Node) -> None:
         before = len(self.problems)
+        if node.rounds is not None:
+            self._bind_condition(node)
         for place, child in enumerate(node.children.values()):
             self._bind_inputs(child)
             if node.rounds is not None and len(self.problems) > before:
-                if place:
+                if place and node.rounds.condition is None:
                     note_invalid_round(self.problems, node, child)
                 break  # the other rounds are as this one
+        self._bind_branches(node)
         if node.children:
             self._sort_children(node, self.wires[node])
 
@@ -105,7 +173,7 @@ class Wiring(OutputWiring):
                     "no fixed value.",
                 )
             port = self._port_for(node, name, key)
-            if isinstance(port, Flow):
+            if isinstance(port, Flow) or self._holds_null(name, draws, port):
                 params[name] = BROKEN
                 continue
             types = {draw.type for draw in draws}
@@ -118,6 +186,20 @@ class Wiring(OutputWiring):
             )
             params[name] = fit(self.problems, name, flow, port, key)
         return params
+
+    def _holds_null(self, name: str, draws: Sequence[Draw], port: Port | None) -> bool:
+        """Note each null among the values of a parameter; those of estimators may be null."""
+        if port is _OPEN_VALUE:
+            return False
+        found = [draw for draw in draws if any(value is None for value in draw.values)]
+        for draw in found:
+            self.problems.add(
+                draw.key,
+                f"A trial cannot be given null for '{shorten(name)}'. Write a value, such as 0 or "
+                "none in quotes; for trials without it, choose between mappings of which some "
+                f"lack '{shorten(name)}'.",
+            )
+        return bool(found)
 
     def _bind_trial(
         self, sweep: Node, trial: Node, inputs: Mapping[str, Flow], params: Mapping[str, Flow]
@@ -243,14 +325,13 @@ class Wiring(OutputWiring):
             elif binding.kind not in ("jobs.outputs", "jobs.inputs"):
                 self._add_misplaced(raw, binding, key)
                 found = BROKEN, None
-            elif binding.step not in parent.children:
+            elif (step := parent.find_step(binding.step)) is None:
                 if binding.step not in parent.broken:
                     self.add_unknown_step(parent, binding, key)
                 found = BROKEN, None
             elif binding.kind == "jobs.outputs":
-                found = self._sibling_output(node, parent.children[binding.step], binding, key)
+                found = self._sibling_output(node, step, binding, key)
             else:
-                step = parent.children[binding.step]
                 place = (step, binding.name)
                 if place in self._followed:
                     found = self._followed[place]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import suppress
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -13,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlq.errors import SpecError
-from mlq.spec import Document, Plan, compile_job, read_document, spec_digest
+from mlq.spec import Document, Plan, compile_job, spec_digest
 from tests.unit.mlq.spec.jobs import (
     SAMPLES,
     compile_data,
     compile_text,
-    fan_out,
     job_at,
     only_problem,
     problems_of,
@@ -89,6 +87,31 @@ def test_a_command_is_a_plan_of_one() -> None:
     assert plan.outputs == {"answer": (0, "answer")}
 
 
+@pytest.mark.parametrize(
+    ("step", "component", "spec"),
+    [
+        (None, None, None),
+        (True, None, None),
+        (False, None, False),
+        (None, False, False),
+        (True, False, None),
+    ],
+)
+def test_warm_starts_are_switched_off_by_the_step_or_its_component(
+    step: bool | None, component: bool | None, spec: bool | None
+) -> None:
+    inline = {"type": "command", "command": "python train.py"}
+    plan = compile_data(
+        {
+            "type": "pipeline",
+            "jobs": {
+                "a": {"component": {**inline, "warm_start": component}, "warm_start": step},
+            },
+        }
+    )
+    assert job_at(plan, "a").spec.get("warm_start") is spec
+
+
 def test_what_the_root_says() -> None:
     plan = compile_text(
         """
@@ -136,6 +159,57 @@ jobs:
     assert b.spec["retries"] == {"max_retries": 2, "delay_s": 0, "backoff": 1, "max_delay_s": 9}
     assert a.spec["retries"]["delay_s"] == c.spec["retries"]["delay_s"] == 1
     assert root.spec["timeout_s"] == 100
+
+
+def test_what_steps_demand_beside_a_slot() -> None:
+    plan = compile_text("""\
+type: pipeline
+jobs:
+  plain: {command: "true"}
+  features: {command: "true", limits: {concurrency: store, timeout: 60}}
+  train:
+    command: "true"
+    resources: {gpu_memory: 1.5GiB, instance_count: 1}
+    limits: {concurrency: [licence, store, licence]}
+    distribution: {type: pytorch, process_count_per_instance: 4}
+  tune:
+    type: sweep
+    trial: {type: command, command: "true ${{search_space.x}}", resources: {gpu_memory: 500Mi}}
+    search_space: {x: {type: choice, values: [1, 2]}}
+    sampling_algorithm: grid
+    objective: {primary_metric: m, goal: maximize}
+    limits: {concurrency: store, max_concurrent_trials: 2}
+""")
+    demands = {job.path: dict(job.demands) for job in plan.jobs if job.demands}
+    sweep = {"limits": ["store"], "gpu_memory_bytes": 500 << 20}
+    assert demands == {
+        "features": {"limits": ["store"]},
+        "train": {"limits": ["licence", "store"], "gpu_memory_bytes": 3 << 29},
+        "tune.runner-1": sweep,
+        "tune.runner-2": sweep,
+    }
+    processes = {job.path: job.spec.get("processes") for job in plan.jobs}
+    assert {path: count for path, count in processes.items() if count} == {"train": 4}
+    assert job_at(plan, "features").spec == {**job_at(plan, "plain").spec, "timeout_s": 60.0}, (
+        "what it waits for does not change what it computes, nor whether it is reused"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "words"),
+    [
+        (
+            "type: pipeline\nlimits: {concurrency: a}\njobs: {x: {command: 'true'}}\n",
+            "limits.concurrency",
+            "set limits.concurrency on its steps",
+        ),
+        ("command: 'true'\nlimits: {concurrency: '?'}\n", "limits.concurrency[0]", ""),
+    ],
+)
+def test_demands_that_cannot_be(text: str, path: str, words: str) -> None:
+    problem = only_problem(text)
+    assert problem.path == path
+    assert words in problem.message
 
 
 def test_computes_are_inherited() -> None:
@@ -375,24 +449,6 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 def test_whatever_is_written_there_is_a_plan_or_a_spec_error(data: dict[str, Any]) -> None:
     with suppress(SpecError):
         assert compile_job(Document(data), computes=frozenset({"cpu"})).jobs
-
-
-def best_of(times: int, data: dict[str, Any]) -> float:
-    """Milliseconds of the quickest of some compilations: noise only ever adds."""
-    document = Document(data)
-    compile_job(document, computes=None)
-    found = []
-    for _ in range(times):
-        start = perf_counter()
-        compile_job(document, computes=None)
-        found.append((perf_counter() - start) * 1e3)
-    return min(found)
-
-
-def test_compiling_is_quick() -> None:
-    five = read_document((SAMPLES / "penguins.yml").read_text()).data
-    assert best_of(50, five) < 1
-    assert best_of(5, fan_out(200)) < 20
 
 
 @pytest.mark.parametrize("module", ["sqlalchemy", "celery", "pandas", "fastapi", "httpx"])

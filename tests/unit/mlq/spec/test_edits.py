@@ -72,6 +72,7 @@ def test_set() -> None:
         ("inputs.target", "is not PATH=VALUE", None, 1),
         ("=1", "is not PATH=VALUE", None, 1),
         ("inputs.target=[1", "cannot be read", None, 5),
+        ("inputs.target=1e400", "The value of '--set inputs.target=1e400' cannot", None, 5),
     ],
 )
 def test_set_refuses_unknown_paths(

@@ -360,7 +360,7 @@ UNIFORM = {"type": "uniform", "min_value": 0, "max_value": 1}
         ({"trial": 3}, "trial", "component's name or definition", None),
         ({"trial": TRAIN}, "trial", "cannot itself be a sweep", None),
         ({"trial": {"component": "mlq:train"}}, "trial.component", "`trial: mlq:train`", None),
-        ({"trial": {"command": "x", "code": "./src"}}, "trial.code", "uploaded code", None),
+        ({"trial": {"command": "x", "code": "./src"}}, "trial.code", "on your machine", None),
         ({"trail": 1}, "trail", "Unknown key", "trial"),
     ],
 )  # fmt: skip
@@ -398,6 +398,30 @@ def test_what_a_command_cannot_be_given(changes: dict[str, Any], path: str, word
     problem = sweep_problem(COMMAND, **{"outputs": {}, **changes})
     assert problem.path == path
     assert words in problem.message
+
+
+@pytest.mark.parametrize(
+    ("space", "path"),
+    [
+        ({"C": choice(1, None)}, "search_space.C.values[1]"),
+        ({"m": choice({"C": 1}, {"C": None})}, "search_space.m.values[1].C"),
+    ],
+)
+def test_null_reaches_no_command(space: dict[str, Any], path: str) -> None:
+    trial = {"command": "x ${{inputs.C}}"}
+    changes = {"search_space": space, "trial": trial, "inputs": {}, "outputs": {}}
+    problem = sweep_problem(COMMAND, **changes)
+    assert problem.path == path
+    assert "cannot be given null" in problem.message
+    assert problem.file == "job.yml"
+    text = json.dumps({**COMMAND, **changes}, indent=1)
+    assert problem.line == read_document(text).line_of(path)
+
+
+def test_a_parameter_of_an_estimator_may_be_null() -> None:
+    space = {"max_depth": choice(None, 3)}
+    plan = compile_sweep(search_space=space)
+    assert plan.jobs[0].spec["search_space"] == space
 
 
 def test_bounds_of_a_log_type_reach_the_bounds_of_the_port() -> None:

@@ -52,9 +52,9 @@ def test_built_in_components_are_found(reference: str) -> None:
             "takes an integer",
             None,
         ),
-        ("{component: {command: x, code: ./src}}", "component.code", "uploaded code", None),
+        ("{component: {command: x, code: ./src}}", "component.code", "on your machine", None),
         ("{type: parallel}", "type", "'parallel' are not supported", None),
-        ("{type: if_else}", "type", "no if_else", None),
+        ("{type: parallel_for}", "type", "no parallel_for", None),
         ("{}", "", "not said what this job runs", None),
         ("7", "", "must be a mapping; got 7", None),
         ("{command: x, priority: 3}", "priority", "set it at its root", None),
@@ -157,7 +157,7 @@ jobs:
   a:
     command: x
     environment: azureml:env@latest
-    resources: {instance_count: 1}
+    resources: {instance_count: 1, shm_size: 2g}
     experiment_name: e
   b: {component: mlq:pass, is_deterministic: true}
 """

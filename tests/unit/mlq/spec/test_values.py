@@ -113,3 +113,23 @@ def test_a_threshold_that_no_metric_could_meet(value: Any, words: str) -> None:
     with pytest.raises(BadValueError, match=words):
         cast_literal(value, port)
     assert cast_literal('["roc_auc >= 0.9"]', port) == ["roc_auc >= 0.9"]
+
+
+@pytest.mark.parametrize(
+    ("component", "port", "value", "words"),
+    [
+        ("mlq:train", "scoring", ["roc_auc", "acuracy"], "Did you mean 'accuracy'"),
+        ("mlq:evaluate", "scoring", "rocauc", "There is no metric 'rocauc'"),
+        ("mlq:evaluate", "metric", "f2", "There is no metric 'f2'"),
+    ],
+)
+def test_what_a_component_would_refuse(component: str, port: str, value: Any, words: str) -> None:
+    with pytest.raises(BadValueError, match=words):
+        cast_literal(value, BUILTIN[component].inputs[port])
+
+
+def test_a_question_keeps_its_mark() -> None:
+    assert BadValueError("takes 3").sentence("The default") == "The default takes 3."
+    with pytest.raises(BadValueError) as caught:
+        cast_literal("roc_acu", BUILTIN["mlq:evaluate"].inputs["metric"])
+    assert caught.value.sentence("It").endswith("Did you mean 'roc_auc'?")
