@@ -12,12 +12,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
+from mlq import crash
 from mlq.db.turnstile import Turnstile
 from mlq.db.types import dump_json
 from mlq.errors import SettingsError, UnavailableError
@@ -159,17 +160,18 @@ class Database:
         Only failures *before* COMMIT are tried again, where nothing can have been kept; an error
         out of COMMIT itself is raised as UnavailableError with code `commit_unknown`.
         """
-        return self._transact(self.write, lambda conn: work(conn, *args, **kwargs))
+        return self._transact(self.write, _name(work), lambda conn: work(conn, *args, **kwargs))
 
     def transact_single(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Like `transact`, for a change that is a single statement: see `single`."""
-        return self._transact(self.single, lambda conn: work(conn, *args, **kwargs))
+        return self._transact(self.single, _name(work), lambda conn: work(conn, *args, **kwargs))
 
     def _transact(
         self,
         open_transaction: Callable[[], AbstractContextManager[Connection]],
+        name: str,
         work: Callable[[Connection], T],
     ) -> T:
         for retry in range(_RETRIES):
@@ -177,7 +179,9 @@ class Database:
             try:
                 with open_transaction() as conn:
                     result = work(conn)
+                    crash.reach(f"{name}.before_commit")
                     finished = True
+                crash.reach(f"{name}.after_commit")
                 return result
             except UnavailableError as error:
                 if finished and error.code != "database_busy":
@@ -201,6 +205,17 @@ class Database:
         self.engine.dispose()
 
 
+def hold_still(conn: Connection) -> None:
+    """Let all reads of a transaction that has just begun see one moment, however long they take."""
+    if conn.dialect.name == "postgresql":  # SQLite does so anyway
+        conn.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        conn.execute(text("SET LOCAL statement_timeout = 0"))
+
+
+def _name(work: Callable[..., Any]) -> str:
+    return getattr(work, "__name__", "").strip("_")
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -220,8 +235,8 @@ def _translated() -> Iterator[None]:
 
 
 def _first_line(error: DBAPIError) -> str:
-    text = str(error.orig).strip()
-    return text.splitlines()[0] if text else type(error.orig).__name__
+    said = str(error.orig).strip()
+    return said.splitlines()[0] if said else type(error.orig).__name__
 
 
 def _is_retriable(error: BaseException | None) -> bool:

@@ -2,9 +2,8 @@
 
 Order: PostgreSQL hands out ids before commit, so a reader that only remembers the highest id would
 miss a row that commits late. Rows therefore carry their transaction's id, and a reader takes only
-rows of transactions below the oldest one still running (`pg_snapshot_xmin`, PostgreSQL manual,
-"Transaction ID and Snapshot Information Functions"), ordered by (txid, id). SQLite has one writer
-at a time, there the id alone is the order and txid is 0.
+rows of transactions below the oldest one that still writes to this database, ordered by (txid, id).
+SQLite has one writer at a time, there the id alone is the order and txid is 0.
 """
 
 from __future__ import annotations
@@ -14,11 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, func, insert, literal_column, or_, select, tuple_
+from sqlalchemy import BigInteger, Connection, func, insert, or_, select, text, tuple_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from mlq.db.projects import roots_of
 from mlq.db.tables import events
 from mlq.db.types import now
 
@@ -111,22 +111,26 @@ def read_after(
     root_id: str | None = None,
     subject: str | None = None,
     kinds: Sequence[str] = (),
+    project: str | None = None,
 ) -> list[Event]:
     """Up to `limit` committed events after `cursor`, in an order that never gains a row behind it.
 
     kinds: only events whose kind starts with one of these words ("job", "model").
+    project: only those of jobs in this project.
     """
     # a row value, so that both databases seek in the index instead of filtering
     after = tuple_(events.c.txid, events.c.id) > tuple_(cursor.txid, cursor.id)
     statement = select(events).where(after).order_by(events.c.txid, events.c.id).limit(limit)
     if conn.dialect.name == "postgresql":
-        statement = statement.where(
-            events.c.txid < literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-        )
+        statement = statement.where(events.c.txid < _horizon(conn))
     if root_id is not None:
         statement = statement.where(events.c.root_id == root_id)
     if subject is not None:
         statement = statement.where(events.c.subject == subject)
+    if project is not None:
+        statement = statement.where(
+            events.c.root_id.is_not(None), roots_of(events.c.root_id, project)
+        )
     if kinds:
         statement = statement.where(
             or_(*(events.c.kind.startswith(f"{kind}.", autoescape=True) for kind in kinds))
@@ -134,13 +138,51 @@ def read_after(
     return [_event(row) for row in conn.execute(statement)]
 
 
+# Transactions of other databases of the server count in a snapshot, too, and may last for hours.
+# Who writes here holds a lock on a table of this database from before it has an id until it has
+# ended; who has not locked one yet when the locks are read gets an id from `ends` on. They are read
+# after the snapshot that `ends` is from, and before the one that the events are read by: with one
+# snapshot for all statements (repeatable read) only the snapshot itself can tell.
+# (PostgreSQL manual: "pg_locks"; "Transaction ID and Snapshot Information Functions".)
+_HORIZON = text(
+    """
+    WITH here AS (
+        SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS begins,
+               pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS ends
+    )
+    SELECT CASE
+        WHEN begins = ends OR current_setting('transaction_isolation') <> 'read committed'
+        THEN begins
+        ELSE least(ends, (
+            SELECT min(CASE WHEN age < 2147483648 THEN ends - age ELSE ends END)
+            FROM pg_locks AS own
+            CROSS JOIN LATERAL (
+                SELECT (ends - own.transactionid::text::bigint) & 4294967295 AS age
+            ) AS known  -- locks tell the lower half of an id; one that begins now is beyond `ends`
+            WHERE own.locktype = 'transactionid' AND own.mode = 'ExclusiveLock' AND own.granted
+              AND EXISTS (
+                SELECT 1 FROM pg_locks AS held
+                WHERE held.pid = own.pid AND held.locktype = 'relation'
+                  AND held.database = (
+                    SELECT oid FROM pg_database WHERE datname = current_database()
+                  )
+              )
+        ))
+    END
+    FROM here
+    """
+)
+
+
+def _horizon(conn: Connection) -> int:
+    """Events of transactions below this id are complete: none can be added any more."""
+    return int(conn.execute(_HORIZON).scalar_one())
+
+
 def newest(conn: Connection) -> Cursor:
     """Where the history ends now; events that are still being committed come after it."""
     if conn.dialect.name == "postgresql":
-        horizon = conn.scalar(
-            select(literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint"))
-        )
-        return Cursor(int(horizon or 1) - 1, 2**62)
+        return Cursor(_horizon(conn) - 1, 2**62)
     return Cursor(0, conn.scalar(select(func.max(events.c.id))) or 0)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from mlq.db.tables import jobs
+from mlq.db.projects import DEFAULT
+from mlq.db.tables import jobs, project_jobs
 from mlq.db.together import Prepared
 from mlq.db.types import Id
 from mlq.lifecycle import State
@@ -64,17 +65,35 @@ UPSTREAM_OUTPUTS = Prepared(
     .select_from(_leaf, _given)
     .where(_leaf.c.id == bindparam("job"), _source.is_not(None))
 )
+
+
+def _owner_of(root_id: Any, otherwise: Any) -> Any:
+    owner = select(project_jobs.c.project).where(project_jobs.c.root_id == root_id)
+    return func.coalesce(owner.scalar_subquery(), otherwise)
+
+
 _CACHED = (
     select(jobs.c.id)
-    .where(jobs.c.cache_key == bindparam("key"), jobs.c.state == State.SUCCEEDED.value)
+    .where(
+        jobs.c.cache_key == bindparam("key"),
+        jobs.c.state == State.SUCCEEDED.value,
+        _owner_of(jobs.c.root_id, DEFAULT)
+        == _owner_of(bindparam("root", type_=Id), bindparam("project")),
+    )
     .order_by(jobs.c.id.desc())
     .limit(1)
 )
 
 
-def find_cached(conn: Connection, cache_key: str) -> Any | None:
-    """The newest succeeded job of that digest: a row with its id."""
-    return conn.execute(_CACHED, {"key": cache_key}).one_or_none()
+def find_cached(
+    conn: Connection, cache_key: str, *, root_id: str | None = None, project: str = DEFAULT
+) -> Any | None:
+    """The newest succeeded job of that digest in the project of `root_id`: a row with its id.
+
+    project: of a tree that is not stored yet.
+    """
+    given = {"key": cache_key, "root": root_id, "project": project}
+    return conn.execute(_CACHED, given).one_or_none()
 
 
 def outputs_of(conn: Connection, job_id: str) -> dict[str, Any]:

@@ -18,9 +18,10 @@ _FOLDER = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x6D6C71
 
 
-def upgrade(url: str) -> str:
+def upgrade(url: str, *, revision: str = "head") -> str:
     """Bring the database at `url` to this version's tables; return the revision it is at.
 
+    revision: an earlier one that was released, to stop at.
     Two upgrades at once wait for each other.
     """
     database = Database.open(url, timeout_s=60, statement_timeout_s=3600)
@@ -28,7 +29,7 @@ def upgrade(url: str) -> str:
         with database.write() as conn:
             if not database.is_sqlite:
                 conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            command.upgrade(_config(conn), "head")
+            command.upgrade(_config(conn), revision)
             return current_revision(conn) or ""
     finally:
         database.close()

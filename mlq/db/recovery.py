@@ -113,6 +113,7 @@ def waiting_computes(conn: Connection) -> list[str]:
             .where(
                 jobs.c.state == State.QUEUED.value,
                 jobs.c.dispatched_at.is_(None),
+                jobs.c.blocked_by.is_(None),
                 jobs.c.compute.is_not(None),  # trials wait for a runner, not for a message
             )
             .distinct()
@@ -121,11 +122,11 @@ def waiting_computes(conn: Connection) -> list[str]:
 
 
 def timed_out(conn: Connection) -> list[str]:
-    """Inner jobs that have run longer than their timeout and have not been told so."""
+    """Inner jobs that have run, or waited for a decision, longer than their timeout."""
     return list(
         conn.scalars(
             select(jobs.c.id).where(
-                jobs.c.state == State.RUNNING.value,
+                jobs.c.state.in_((State.RUNNING.value, State.WAITING.value)),
                 jobs.c.timeout_s.is_not(None),
                 jobs.c.started_at <= now_plus(-jobs.c.timeout_s),
                 jobs.c.reason.is_(None),

@@ -6,20 +6,37 @@ routing version last, so that no two transactions wait for each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
+from mlq.db import garbage
+from mlq.db.comparisons import compare
+from mlq.db.projects import names_of
 from mlq.db.tables import (
     alias_history,
     artifacts,
+    data_numbers,
     data_versions,
     model_aliases,
+    model_tags,
     model_versions,
     models,
+    version_sources,
 )
 from mlq.db.types import now
 from mlq.db.upsert import conflict_insert
@@ -27,6 +44,8 @@ from mlq.ids import new_id
 
 Kind = Literal["blob", "tree"]
 T = TypeVar("T")
+#: A comparison: kind ("attribute" or "tag"), column or tag, operator, value.
+Wanted = tuple[str, str, str, Any]
 
 #: How many names are looked through for the nearest one.
 _NAMES_LIMIT = 2000
@@ -43,7 +62,10 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class DataVersion:
-    """A version of a data asset. type: uri_file, uri_folder or mltable."""
+    """A version of a data asset. type: uri_file, uri_folder or mltable.
+
+    source: the address that it was registered from; None for an upload.
+    """
 
     name: str
     version: int
@@ -55,6 +77,7 @@ class DataVersion:
     tags: Mapping[str, str]
     created_by: str
     created_at: datetime
+    source: str | None = None
 
     @property
     def id(self) -> str:
@@ -129,13 +152,14 @@ def _make(record: type[T], row: Row[Any], **extra: Any) -> T:
 # artifacts
 
 
-def add_artifacts(conn: Connection, stored: Iterable[Artifact]) -> None:
-    """Note that these bytes are stored; a no-op where that is known."""
+def add_artifacts(conn: Connection, stored: Collection[Artifact]) -> None:
+    """Note that these bytes are stored, and about to be named; a no-op where that is known."""
     rows = [
         {"digest": one.digest, "kind": one.kind, "size_bytes": one.size_bytes}
         for one in sorted(stored, key=lambda one: one.digest)  # one lock order for all
     ]
     if rows:
+        garbage.pardon(conn, [one.digest for one in stored])
         conn.execute(
             conflict_insert(conn, artifacts).values(created_at=now()).on_conflict_do_nothing(), rows
         )
@@ -147,6 +171,24 @@ def find_artifact(conn: Connection, digest: str) -> Artifact | None:
     return None if row is None else Artifact(row.digest, row.kind, row.size_bytes)
 
 
+def find_artifacts(conn: Connection, digests: Iterable[str]) -> dict[str, Artifact]:
+    """The artifacts with these digests, by digest; those that are not stored are left out."""
+    wanted, found = sorted(set(digests)), dict[str, Artifact]()
+    for start in range(0, len(wanted), 500):
+        query = select(artifacts).where(artifacts.c.digest.in_(wanted[start : start + 500]))
+        for row in conn.execute(query):
+            found[row.digest] = Artifact(row.digest, row.kind, row.size_bytes)
+    return found
+
+
+def add_tree(conn: Connection, digest: str, size_bytes: int) -> None:
+    """Note that a folder is stored, also where its list was known as mere bytes."""
+    garbage.pardon(conn, [digest])
+    row = {"kind": "tree", "size_bytes": size_bytes}
+    statement = conflict_insert(conn, artifacts).values(digest=digest, created_at=now(), **row)
+    conn.execute(statement.on_conflict_do_update(index_elements=["digest"], set_=row))
+
+
 # data
 
 
@@ -155,14 +197,17 @@ def insert_data(conn: Connection, **columns: Any) -> DataVersion | None:
 
     The loser waits for the winner's commit, and sees its row in the next statement.
     """
-    highest = (
-        select(func.coalesce(func.max(data_versions.c.version), 0) + 1)
-        .where(data_versions.c.name == columns["name"])
-        .scalar_subquery()
-    )
+    highest = [
+        select(func.coalesce(func.max(number), 0)).where(name == columns["name"]).scalar_subquery()
+        for number, name in (
+            (data_versions.c.version, data_versions.c.name),
+            (data_numbers.c.last_version, data_numbers.c.name),
+        )
+    ]
+    following = case((highest[0] > highest[1], highest[0]), else_=highest[1]) + 1
     statement = (
         conflict_insert(conn, data_versions)
-        .values(id=new_id(), version=highest, created_at=now(), **columns)
+        .values(id=new_id(), version=following, created_at=now(), **columns)
         .on_conflict_do_nothing()
         .returning(data_versions)
     )
@@ -187,7 +232,9 @@ def find_data_digest(conn: Connection, name: str, *, digest: str) -> DataVersion
     return None if row is None else _make(DataVersion, row)
 
 
-def page_data(conn: Connection, *, limit: int, after: str | None) -> list[DataVersion]:
+def page_data(
+    conn: Connection, *, limit: int, after: str | None, project: str | None = None
+) -> list[DataVersion]:
     """The newest version of each data asset, by name, names after `after` only."""
     other = data_versions.alias()
     newest = (
@@ -195,7 +242,9 @@ def page_data(conn: Connection, *, limit: int, after: str | None) -> list[DataVe
         .where(other.c.name == data_versions.c.name)
         .scalar_subquery()
     )
-    query = select(data_versions).where(data_versions.c.version == newest)
+    query = select(data_versions).where(
+        data_versions.c.version == newest, names_of("data", project)
+    )
     if after is not None:
         query = query.where(data_versions.c.name > after)
     rows = conn.execute(query.order_by(data_versions.c.name).limit(limit))
@@ -237,6 +286,30 @@ def count_up(conn: Connection, name: str) -> int:
     return int(number)
 
 
+def add_model(conn: Connection, name: str, *, description: str, last_version: int = 0) -> bool:
+    """Make a model without versions; False where there is one of that name.
+
+    last_version: the number before that of its first version.
+    """
+    row = {
+        "name": name,
+        "description": description,
+        "last_version": last_version,
+        "created_at": now(),
+    }
+    made = conn.execute(conflict_insert(conn, models).values(**row).on_conflict_do_nothing())
+    return bool(made.rowcount)
+
+
+def change_version(conn: Connection, name: str, version: int, **columns: Any) -> None:
+    """Set columns of a model version."""
+    conn.execute(
+        update(model_versions)
+        .where(model_versions.c.name == name, model_versions.c.version == version)
+        .values(**columns)
+    )
+
+
 def insert_model_version(conn: Connection, **columns: Any) -> ModelVersion:
     """Insert a version whose number `count_up` gave."""
     statement = insert(model_versions).values(created_at=now(), **columns)
@@ -260,12 +333,56 @@ def find_model(conn: Connection, name: str) -> Model | None:
     return None if row is None else _models(conn, [row])[0]
 
 
-def page_models(conn: Connection, *, limit: int, after: str | None) -> list[Model]:
-    """Models by name, names after `after` only."""
-    query = select(models)
+def page_models(
+    conn: Connection,
+    *,
+    limit: int,
+    after: str | None = None,
+    offset: int = 0,
+    wanted: Sequence[Wanted] = (),
+    project: str | None = None,
+) -> list[Model]:
+    """Models by name: names after `after` only, those that meet every comparison of `wanted`."""
+    query = select(models).where(names_of("model", project))
+    for kind, key, op, value in wanted:
+        if kind == "tag":
+            query = query.where(_has_tag(key, op, value))
+        else:
+            query = query.where(compare(models.c[key], op, value))
     if after is not None:
         query = query.where(models.c.name > after)
-    return _models(conn, conn.execute(query.order_by(models.c.name).limit(limit)).all())
+    rows = conn.execute(query.order_by(models.c.name).limit(limit).offset(offset)).all()
+    return _models(conn, rows)
+
+
+def search_versions(
+    conn: Connection, *, wanted: Sequence[Wanted], limit: int, offset: int
+) -> list[ModelVersion]:
+    """Versions of models that meet every comparison, newest first; `run_id` finds the maker's."""
+    query = select(model_versions)
+    for kind, key, op, value in wanted:
+        if kind == "tag":
+            query = query.where(compare(model_versions.c.tags[key].as_string(), op, value))
+        elif key == "run_id":
+            told = select(version_sources.c.version).where(
+                version_sources.c.name == model_versions.c.name,
+                version_sources.c.version == model_versions.c.version,
+                version_sources.c.run_id == value,
+            )
+            query = query.where(or_(model_versions.c.job_id == value, told.exists()))
+        else:
+            query = query.where(compare(model_versions.c[key], op, value))
+    query = query.order_by(model_versions.c.created_at.desc(), model_versions.c.name)
+    rows = conn.execute(query.limit(limit).offset(offset)).all()
+    return [_with_aliases(conn, row.name, [row])[0] for row in rows]
+
+
+def _has_tag(key: str, op: str, value: Any) -> ColumnElement[bool]:
+    """Whether a model's tag compares so; one without the tag differs from every value."""
+    mine = model_tags.c.name == models.c.name, model_tags.c.key == key
+    if op == "!=":
+        return ~select(model_tags.c.name).where(*mine, model_tags.c.value == value).exists()
+    return select(model_tags.c.name).where(*mine, compare(model_tags.c.value, op, value)).exists()
 
 
 def _models(conn: Connection, rows: Sequence[Row[Any]]) -> list[Model]:
@@ -273,8 +390,12 @@ def _models(conn: Connection, rows: Sequence[Row[Any]]) -> list[Model]:
     query = select(model_aliases).where(model_aliases.c.name.in_(list(aliases)))
     for alias in conn.execute(query.order_by(model_aliases.c.alias)):
         aliases[alias.name][alias.alias] = alias.version
+    newest = {row.name: 0 for row in rows}
+    highest = select(model_versions.c.name, func.max(model_versions.c.version))
+    highest = highest.where(model_versions.c.name.in_(list(newest)))
+    newest |= {row[0]: row[1] for row in conn.execute(highest.group_by(model_versions.c.name))}
     return [
-        _make(Model, row, latest_version=row.last_version, aliases=aliases[row.name])
+        _make(Model, row, latest_version=newest[row.name], aliases=aliases[row.name])
         for row in rows
     ]
 

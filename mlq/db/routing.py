@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, case, delete, func, insert, select, update
 
+from mlq.db import monitoring
+from mlq.db.projects import names_of, owners_of_names
 from mlq.db.tables import (
+    alias_history,
     deployments,
     endpoints,
     model_aliases,
     model_versions,
-    models,
     routing_version,
 )
 from mlq.db.types import now
@@ -25,7 +27,8 @@ from mlq.db.upsert import conflict_insert
 class Deployment:
     """What stands behind an endpoint: a version, or an alias that it follows.
 
-    alias: None where it stays on a version. version: the one it stands for now.
+    alias: None where it stays on a version. version: the one it stands for now. settings: see
+    `mlq.spec.serving.DeploymentFile`.
     """
 
     endpoint: str
@@ -35,6 +38,9 @@ class Deployment:
     version: int | None
     created_at: datetime
     updated_at: datetime
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -45,7 +51,11 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A name that answers predictions. traffic: percent of each deployment, by name."""
+    """A name that answers predictions. traffic: percent of each deployment, by name.
+
+    mirror_traffic: percent of the requests that a deployment gets a copy of; its answers are
+    measured and thrown away.
+    """
 
     name: str
     description: str
@@ -54,6 +64,7 @@ class Endpoint:
     deployments: tuple[Deployment, ...]
     created_at: datetime
     updated_at: datetime
+    mirror_traffic: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,19 +87,25 @@ class Route:
 
     traffic: Mapping[str, int]
     targets: Mapping[str, Target]
+    mirror: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
     """Everything a server needs to find a model, read at one moment.
 
-    aliases: (model, alias) -> target; newest: model -> target of its highest version.
+    aliases: (model, alias) -> target; newest: model -> target of its highest version. spares: what
+    the aliases that deployments follow were on before, which a rollback goes back to.
+    owners: (`model` or `endpoint`, name) -> its project, where that is not `default`.
     """
 
     number: int
     aliases: Mapping[tuple[str, str], Target]
     newest: Mapping[str, Target]
     endpoints: Mapping[str, Route]
+    spares: frozenset[Target] = frozenset()
+    owners: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def raise_number(conn: Connection) -> None:
@@ -121,24 +138,63 @@ def read_routing(conn: Connection) -> Routing:
             )
         )
     }
-    on_newest = and_(
-        model_versions.c.name == models.c.name, model_versions.c.version == models.c.last_version
-    )
+    other = model_versions.alias()
+    highest = select(func.max(other.c.version)).where(other.c.name == model_versions.c.name)
     newest = {
         row.name: Target(row.name, row.version, row.digest)
-        for row in conn.execute(select(*version).join_from(model_versions, models, on_newest))
+        for row in conn.execute(
+            select(*version).where(model_versions.c.version == highest.scalar_subquery())
+        )
     }
-    traffic = {row.name: row.traffic for row in conn.execute(select(endpoints))}
-    targets: dict[str, dict[str, Target]] = {name: {} for name in traffic}
+    found = {row.name: row for row in conn.execute(select(endpoints))}
+    targets: dict[str, dict[str, Target]] = {name: {} for name in found}
+    settings: dict[str, dict[str, Mapping[str, Any]]] = {name: {} for name in found}
     for row in conn.execute(_deployments().add_columns(model_versions.c.digest)):
         if row.endpoint in targets and row.digest is not None:
             targets[row.endpoint][row.name] = Target(row.model, row.resolved, row.digest)
+            if row.settings:
+                settings[row.endpoint][row.name] = row.settings
     return Routing(
         number=number,
         aliases=aliases,
         newest=newest,
-        endpoints={name: Route(traffic[name], targets[name]) for name in traffic},
+        endpoints={
+            name: Route(row.traffic, targets[name], row.mirror_traffic, settings[name])
+            for name, row in found.items()
+        },
+        spares=_read_spares(conn),
+        owners=owners_of_names(conn, ("model", "endpoint")),
     )
+
+
+def _read_spares(conn: Connection) -> frozenset[Target]:
+    """What the last move of each followed alias left, if that was a version."""
+    followed = (
+        select(
+            alias_history.c.name, alias_history.c.alias, func.max(alias_history.c.id).label("last")
+        )
+        .join(
+            deployments,
+            and_(
+                deployments.c.model == alias_history.c.name,
+                deployments.c.alias == alias_history.c.alias,
+            ),
+        )
+        .group_by(alias_history.c.name, alias_history.c.alias)
+        .subquery()
+    )
+    query = (
+        select(model_versions.c.name, model_versions.c.version, model_versions.c.digest)
+        .join(
+            alias_history,
+            and_(
+                alias_history.c.name == model_versions.c.name,
+                alias_history.c.previous == model_versions.c.version,
+            ),
+        )
+        .join(followed, followed.c.last == alias_history.c.id)
+    )
+    return frozenset(Target(row.name, row.version, row.digest) for row in conn.execute(query))
 
 
 def find_target(conn: Connection, name: str, version: int) -> Target | None:
@@ -188,9 +244,11 @@ def find_endpoint(conn: Connection, name: str) -> Endpoint | None:
     return None if row is None else _endpoints(conn, [row])[0]
 
 
-def page_endpoints(conn: Connection, *, limit: int, after: str | None) -> list[Endpoint]:
+def page_endpoints(
+    conn: Connection, *, limit: int, after: str | None, project: str | None = None
+) -> list[Endpoint]:
     """Endpoints by name, names after `after` only."""
-    query = select(endpoints)
+    query = select(endpoints).where(names_of("endpoint", project))
     if after is not None:
         query = query.where(endpoints.c.name > after)
     return _endpoints(conn, list(conn.execute(query.order_by(endpoints.c.name).limit(limit))))
@@ -202,13 +260,14 @@ def endpoint_names(conn: Connection) -> list[str]:
 
 
 def update_endpoint(conn: Connection, name: str, **columns: Any) -> None:
-    """Set columns of an endpoint: description, traffic, tags."""
+    """Set columns of an endpoint: description, traffic, mirror_traffic, tags."""
     statement = update(endpoints).where(endpoints.c.name == name)
     conn.execute(statement.values(updated_at=now(), **columns))
 
 
 def delete_endpoint(conn: Connection, name: str) -> None:
-    """Remove an endpoint and its deployments."""
+    """Remove an endpoint, its deployments, and what was kept of its predictions."""
+    monitoring.forget(conn, name)
     conn.execute(delete(deployments).where(deployments.c.endpoint == name))
     conn.execute(delete(endpoints).where(endpoints.c.name == name))
 
@@ -221,9 +280,13 @@ def put_deployment(
     model: str,
     alias: str | None,
     version: int | None,
+    **columns: Any,
 ) -> None:
-    """Make a deployment, or point it elsewhere. One of alias and version is None."""
-    values = {"model": model, "alias": alias, "version": version, "updated_at": now()}
+    """Make a deployment, or point it elsewhere. One of alias and version is None.
+
+    columns: description, tags and settings; those not given stay as they are.
+    """
+    values = {"model": model, "alias": alias, "version": version, "updated_at": now(), **columns}
     key = (deployments.c.endpoint == endpoint, deployments.c.name == name)
     if not conn.execute(update(deployments).where(*key).values(**values)).rowcount:
         row = {"endpoint": endpoint, "name": name, "created_at": now(), **values}
@@ -281,6 +344,9 @@ def _endpoints(conn: Connection, rows: list[Row[Any]]) -> list[Endpoint]:
                 version=row.resolved,
                 created_at=row.created_at,
                 updated_at=row.updated_at,
+                description=row.description,
+                tags=row.tags,
+                settings=row.settings,
             )
         )
     return [
@@ -292,6 +358,9 @@ def _endpoints(conn: Connection, rows: list[Row[Any]]) -> list[Endpoint]:
             deployments=tuple(found[row.name]),
             created_at=row.created_at,
             updated_at=row.updated_at,
+            mirror_traffic={
+                name: percent for name, percent in row.mirror_traffic.items() if percent
+            },
         )
         for row in rows
     ]

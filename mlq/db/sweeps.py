@@ -163,4 +163,5 @@ _IN_COMMON = select(
     jobs.c.spec_digest,
     jobs.c.generation,
     jobs.c.submitted_by,
+    jobs.c.project,
 ).where(jobs.c.id == bindparam("runner"))

@@ -18,7 +18,7 @@ _LIVE = and_(
 
 
 def add(conn: Connection, row: Mapping[str, Any], *, expires_in_s: float | None) -> None:
-    """Store a token's digest. row: id, name, kind, digest, role."""
+    """Store a token's digest. row: id, name, kind, digest, role, project."""
     expires_at = None if expires_in_s is None else now_plus(expires_in_s)
     conn.execute(insert(tokens).values(**row, created_at=now(), expires_at=expires_at))
 
@@ -78,6 +78,11 @@ def revoke_sessions(conn: Connection, *, opener: str) -> None:
         )
         .values(revoked_at=now())
     )
+
+
+def touch(conn: Connection, token_id: str) -> None:
+    """Note that a token is used now."""
+    conn.execute(update(tokens).where(tokens.c.id == token_id).values(last_used_at=now()))
 
 
 def page(conn: Connection, *, limit: int, before: str | None) -> list[RowMapping]:

@@ -44,8 +44,16 @@ _QUEUED = jobs.c.state == literal_column("'queued'")
 _WAITING = (
     _QUEUED,
     jobs.c.dispatched_at.is_(None),
+    jobs.c.blocked_by.is_(None),
     jobs.c.compute == bindparam("tag"),
 )
+#: What may have its message now; the rest of what waits is not due, or paused.
+READY = (
+    *_WAITING,
+    or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()),
+    jobs.c.paused_at.is_(None),
+)
+BEST_FIRST = (jobs.c.priority.desc(), jobs.c.turn, jobs.c.queued_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +75,9 @@ class Delivery:
 #: How many messages of leaves one of a sweep's runner stands for: it has a slot for a whole time
 #: slice, and those behind it in the broker have to wait for that.
 RUNNER_WEIGHT = 8
-_WEIGHT = case((IS_RUNNER, RUNNER_WEIGHT), else_=1)
+WEIGHT = case((IS_RUNNER, RUNNER_WEIGHT), else_=1)
 _OUTSTANDING: Select[Any] = select(func.coalesce(func.sum(column("weight")), 0)).select_from(
-    select(_WEIGHT.label("weight"))
+    select(WEIGHT.label("weight"))
     .where(
         _QUEUED,
         jobs.c.dispatched_at.is_not(None),
@@ -85,13 +93,9 @@ _SERVED_NOW = (
     .limit(1)
 )
 _BEST = (
-    select(jobs.c.id, jobs.c.priority, jobs.c.turn, jobs.c.queued_at, _WEIGHT.label("weight"))
-    .where(
-        *_WAITING,
-        or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()),
-        jobs.c.paused_at.is_(None),
-    )
-    .order_by(jobs.c.priority.desc(), jobs.c.turn, jobs.c.queued_at)
+    select(jobs.c.id, jobs.c.priority, jobs.c.turn, jobs.c.queued_at, WEIGHT.label("weight"))
+    .where(*READY)
+    .order_by(*BEST_FIRST)
     .limit(bindparam("room"))
 )
 DISPATCHED = (
@@ -120,6 +124,13 @@ _DISPATCH = (
     .values(dispatched_at=now())
     .returning(*DISPATCHED)
 )
+_DISPATCH_CHOSEN = (
+    update(jobs)
+    .where(jobs.c.id.in_(bindparam("chosen", expanding=True)), _QUEUED)
+    .where(jobs.c.dispatched_at.is_(None))
+    .values(dispatched_at=now())
+    .returning(*DISPATCHED)
+)
 _TAILS = (
     select(jobs.c.id, jobs.c.compute, jobs.c.shadow, jobs.c.chain_id, jobs.c.chain_position)
     .where(jobs.c.chain_id.in_(bindparam("chains", expanding=True)))
@@ -135,7 +146,7 @@ STANDING = Prepared(
 _TAKE_TURNS = (
     update(jobs)
     .where(jobs.c.id.in_(bindparam("leaves", expanding=True)))
-    .values(turn=bindparam("start", type_=Float) + (jobs.c.ordinal + bindparam("shift")) * _WEIGHT)
+    .values(turn=bindparam("start", type_=Float) + (jobs.c.ordinal + bindparam("shift")) * WEIGHT)
 )
 _OWN_LAST = select(func.max(jobs.c.turn)).where(*_WAITING, jobs.c.root_id == bindparam("root"))
 
@@ -219,9 +230,16 @@ def refill(conn: Connection, compute: str, *, window: int) -> list[Delivery]:
     return with_tails(conn, rows)
 
 
-def with_tails(conn: Connection, heads: Sequence[object]) -> list[Delivery]:
+def dispatch(conn: Connection, chosen: Sequence[str]) -> list[Delivery]:
+    """Mark these waiting leaves as dispatched, in this order."""
+    place = {job_id: number for number, job_id in enumerate(chosen)}
+    rows = conn.execute(_DISPATCH_CHOSEN, {"chosen": list(chosen)}).all()
+    return with_tails(conn, sorted(rows, key=lambda row: place[row.id]))
+
+
+def with_tails(conn: Connection, heads: Sequence[Any]) -> list[Delivery]:
     """Deliveries for dispatched leaves; heads: rows with the columns of DISPATCHED."""
-    chains = {row.chain_id for row in heads if row.chain_id is not None}  # type: ignore[attr-defined]
+    chains = {row.chain_id for row in heads if row.chain_id is not None}
     tails: dict[str, list[tuple[int, Link]]] = {}
     if chains:
         for row in conn.execute(_TAILS, {"chains": sorted(chains)}):
@@ -230,8 +248,8 @@ def with_tails(conn: Connection, heads: Sequence[object]) -> list[Delivery]:
     return [
         Delivery(
             (
-                Link(row.id, row.compute, row.shadow),  # type: ignore[attr-defined]
-                *_after(tails.get(row.chain_id, ()), row.chain_position),  # type: ignore[attr-defined]
+                Link(row.id, row.compute, row.shadow),
+                *_after(tails.get(row.chain_id, ()), row.chain_position),
             )
         )
         for row in heads

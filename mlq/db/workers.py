@@ -65,7 +65,7 @@ _BEAT = (
 _RENEW = (
     update(jobs)
     .where(
-        tuple_(jobs.c.id, jobs.c.attempt).in_(bindparam("held", expanding=True)),
+        tuple_(jobs.c.id, jobs.c.attempt).in_(bindparam("pairs", expanding=True)),
         jobs.c.state == State.RUNNING.value,
     )
     .values(lease_expires_at=now_plus(bindparam("lease_s", type_=Float)))
@@ -95,7 +95,7 @@ def renew(
     """
     if not held:
         return {}
-    rows = conn.execute(_RENEW, {"held": list(held), "lease_s": float(lease_s)})
+    rows = conn.execute(_RENEW, {"pairs": list(held), "lease_s": float(lease_s)})
     return {(row.id, row.attempt): row.cancel_requested_at is not None for row in rows}
 
 

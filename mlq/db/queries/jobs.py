@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, or_, select
 from sqlalchemy.engine import RowMapping
 
+from mlq.db.projects import jobs_of
 from mlq.db.tables import job_edges, jobs, latest_metrics, metrics, specs
 from mlq.db.types import now
 from mlq.errors import ConflictError, NotFoundError
 from mlq.ids import parse_id, parse_prefix
-from mlq.lifecycle import Role
+from mlq.lifecycle import Role, State
 
 LAST = "@last"
 _CANDIDATES = 6
@@ -22,25 +23,26 @@ _HIDDEN = (Role.RUNNER.value, Role.BEST.value)
 _IS_SHOWN = or_(jobs.c.role.is_(None), jobs.c.role.not_in(_HIDDEN))
 
 
-def find(conn: Connection, reference: str) -> str:
+def find(conn: Connection, reference: str, *, project: str | None = None) -> str:
     """The id of the job that `reference` means.
 
     reference: an id, the unique beginning of one (6 digits or more), `@last` (the newest root), or
-    the name or display name of a root, of which the newest is meant.
+    the name or display name of a root, of which the newest is meant. project: look there only.
     Raises NotFoundError; ConflictError with the candidates when several ids begin so.
     """
+    mine = jobs_of(project)
     if reference == LAST:
-        row = _newest_root(conn, jobs.c.archived_at.is_(None))
+        row = _newest_root(conn, jobs.c.archived_at.is_(None), mine)
         if row is None:
             raise NotFoundError("No job has been submitted yet.", hint="`mlq job create -f FILE`.")
         return row
     whole = parse_id(reference)
     if whole is not None:
-        if conn.execute(select(jobs.c.id).where(jobs.c.id == whole)).first():
+        if conn.execute(select(jobs.c.id).where(jobs.c.id == whole, mine)).first():
             return whole
         raise NotFoundError(f"There is no job {whole}.", hint="`mlq job list` shows the newest.")
     prefix = parse_prefix(reference)
-    found = _ids_with_prefix(conn, prefix) if prefix else []
+    found = _ids_with_prefix(conn, prefix, mine) if prefix else []
     if len(found) > 1:
         listed = ", ".join(row["id"] + f" ({row['path'] or row['name']})" for row in found)
         raise ConflictError(
@@ -50,7 +52,9 @@ def find(conn: Connection, reference: str) -> str:
         )
     if found:
         return str(found[0]["id"])
-    named = _newest_root(conn, or_(jobs.c.display_name == reference, jobs.c.name == reference))
+    named = _newest_root(
+        conn, or_(jobs.c.display_name == reference, jobs.c.name == reference), mine
+    )
     if named is None:
         raise NotFoundError(
             f"There is no job '{reference}'.",
@@ -60,19 +64,23 @@ def find(conn: Connection, reference: str) -> str:
     return named
 
 
-def _ids_with_prefix(conn: Connection, prefix: str) -> list[RowMapping]:
+def _ids_with_prefix(
+    conn: Connection, prefix: str, condition: ColumnElement[bool]
+) -> list[RowMapping]:
     low, high = prefix.ljust(32, "0"), prefix.ljust(32, "f")
-    query = select(jobs.c.id, jobs.c.path, jobs.c.name).where(jobs.c.id.between(low, high))
+    query = select(jobs.c.id, jobs.c.path, jobs.c.name).where(
+        jobs.c.id.between(low, high), condition
+    )
     found = list(conn.execute(query.order_by(jobs.c.id).limit(_CANDIDATES)).mappings())
     # the ids of a tree are made within a millisecond and share their beginning: the root is meant
     roots = [row for row in found if not row["path"]]
     return roots if len(roots) == 1 and len(found) < _CANDIDATES else found
 
 
-def _newest_root(conn: Connection, condition: ColumnElement[bool]) -> str | None:
+def _newest_root(conn: Connection, *conditions: ColumnElement[bool]) -> str | None:
     return conn.execute(
         select(jobs.c.id)
-        .where(jobs.c.parent_id.is_(None), condition)
+        .where(jobs.c.parent_id.is_(None), *conditions)
         .order_by(jobs.c.id.desc())
         .limit(1)
     ).scalar_one_or_none()
@@ -88,6 +96,14 @@ def read(conn: Connection, job_id: str) -> RowMapping:
     return row
 
 
+def is_running(conn: Connection, job_id: str, *, attempt: int) -> bool:
+    """Whether this attempt of a job is the one that runs now."""
+    query = select(jobs.c.id).where(
+        jobs.c.id == job_id, jobs.c.attempt == attempt, jobs.c.state == State.RUNNING
+    )
+    return conn.execute(query).first() is not None
+
+
 def page(
     conn: Connection,
     *,
@@ -98,6 +114,7 @@ def page(
     experiment: str | None = None,
     name: str | None = None,
     archived: bool = False,
+    project: str | None = None,
 ) -> list[RowMapping]:
     """Jobs, newest first, below the id `before`.
 
@@ -118,6 +135,8 @@ def page(
         query = query.where(jobs.c.experiment == experiment)
     if name is not None:
         query = query.where(or_(jobs.c.name == name, jobs.c.display_name == name))
+    if project is not None:
+        query = query.where(jobs_of(project))
     if not archived:
         query = query.where(jobs.c.archived_at.is_(None))
     return list(conn.execute(query).mappings())
@@ -146,6 +165,14 @@ def upstreams(conn: Connection, job_ids: Iterable[str]) -> Mapping[str, list[str
     for upstream, downstream in conn.execute(query.order_by(job_edges.c.upstream)):
         found[downstream].append(upstream)
     return found
+
+
+def leaves(conn: Connection, root_id: str) -> list[RowMapping]:
+    """Leaves of a tree, trials left out: id, path, inputs."""
+    query = select(jobs.c.id, jobs.c.path, jobs.c.inputs).where(
+        jobs.c.root_id == root_id, jobs.c.is_leaf, jobs.c.role.is_distinct_from(Role.TRIAL.value)
+    )
+    return list(conn.execute(query).mappings())
 
 
 def newest_metrics(conn: Connection, job_ids: Iterable[str]) -> Mapping[str, dict[str, float]]:

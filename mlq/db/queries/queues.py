@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, func, literal_column, select
 from sqlalchemy.engine import RowMapping
 
+from mlq.db.queries.sharing import limit_words
 from mlq.db.tables import job_edges, jobs, workers
 from mlq.db.types import now, now_plus
 from mlq.db.workers import SILENT_AFTER_S
@@ -112,6 +113,9 @@ def waiting_words(conn: Connection, rows: Sequence[RowMapping]) -> Mapping[str, 
         words.update(_queued_words(conn, leaves))
     if sweeps:
         words.update(_sweep_words(conn, sweeps))
+    for row in rows:
+        if row["state"] == State.WAITING:
+            words[row["id"]] = "a person must decide"
     for row in (*pending, *leaves, *sweeps):
         if row["paused_at"] is not None:
             words[row["id"]] = "paused"
@@ -170,7 +174,9 @@ def _pending_words(conn: Connection, rows: Sequence[RowMapping]) -> dict[str, st
         if row["id"] in waits:
             words[row["id"]] = f"waiting for {listed(waits[row['id']])}"
         elif row["role"] == Role.ROUND and row["ordinal"]:
-            words[row["id"]] = f"needed only if round-{row['ordinal']} is not good enough"
+            kind = row["name"].partition("-")[0]
+            verb = "goes on" if kind == "iteration" else "is not good enough"
+            words[row["id"]] = f"needed only if {kind}-{row['ordinal']} {verb}"
         elif row["parent_id"] in parents:
             words[row["id"]] = f"waiting for {parents[row['parent_id']]} to start"
         else:
@@ -187,9 +193,11 @@ def listed(names: Sequence[str]) -> str:
 
 def _queued_words(conn: Connection, rows: Sequence[RowMapping]) -> dict[str, str]:
     alive = live_workers(conn)
-    words = {}
+    words = limit_words(conn, rows, alive)
     ahead: dict[str, dict[str, int]] = {}
     for row in rows:
+        if row["id"] in words:
+            continue
         compute = row["compute"] or ""
         serving = [worker for worker in alive if compute in worker["computes"]]
         if row["not_before"] is not None and row["not_before"] > row["now"]:

@@ -7,6 +7,7 @@ Any transaction that touches several jobs of a tree locks the tree's root row fi
 its own row alone and takes no root lock.
 """
 
+from mlq.db.transitions.approvals import approve, turn_down
 from mlq.db.transitions.attempts import (
     Claim,
     claim,
@@ -25,6 +26,7 @@ from mlq.db.transitions.attempts import (
 )
 from mlq.db.transitions.cascade import Settled, StaleAttempt, lock_root
 from mlq.db.transitions.insertion import Inserted, entry_computes, insert_below, insert_tree
+from mlq.db.transitions.limited import AskGpus, claim_limited
 from mlq.db.transitions.steering import (
     add_runners,
     count_runners,
@@ -59,6 +61,7 @@ from mlq.db.transitions.trials import (
 __all__ = [
     "DROPPED",
     "RETURNED",
+    "AskGpus",
     "Claim",
     "Fate",
     "Inserted",
@@ -69,10 +72,12 @@ __all__ = [
     "TrialOutcome",
     "add_runners",
     "add_trials",
+    "approve",
     "archive",
     "begin_trial",
     "cancel",
     "claim",
+    "claim_limited",
     "count_runners",
     "count_trials",
     "dismiss",
@@ -106,6 +111,7 @@ __all__ = [
     "succeed",
     "take_returned",
     "time_out",
+    "turn_down",
     "unpause",
     "wake",
     "yield_slot",

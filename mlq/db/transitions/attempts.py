@@ -5,7 +5,7 @@ Everything but a claim is fenced by (id, attempt): a stale attempt changes nothi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from sqlalchemy import (
     Integer,
     bindparam,
     delete,
+    exists,
+    literal_column,
     null,
     or_,
     select,
@@ -24,7 +26,7 @@ from sqlalchemy import (
 )
 
 from mlq.db.lineage import UPSTREAM_OUTPUTS
-from mlq.db.tables import jobs, latest_metrics
+from mlq.db.tables import jobs, latest_metrics, limits
 from mlq.db.transitions.cascade import Settled, lock_root, settle, settle_success
 from mlq.db.transitions.change import Change, Noting, apply_together
 from mlq.db.transitions.closing import Ended
@@ -55,30 +57,50 @@ class Claim:
     max_failures: int
     force_rerun: bool
     submitted_by: str
+    held: Sequence[Sequence[str]] | None = None  # limits, as (kind, name)
 
 
 CLAIM_COLUMNS = tuple(jobs.c[name] for name in Claim.__dataclass_fields__)
 
-_CLAIM = Change(
-    update(jobs)
-    .where(
-        jobs.c.id == bindparam("job"),
-        jobs.c.state == State.QUEUED.value,
-        or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()),
-        jobs.c.cancel_requested_at.is_(None),
-        jobs.c.paused_at.is_(None),
-    )
-    .values(
-        state=State.RUNNING.value,
-        attempt=jobs.c.attempt + 1,
-        lease_expires_at=now_plus(bindparam("lease_s", type_=Float)),
-        worker=bindparam("by"),
-        started_at=now(),
-        dispatched_at=None,
-        not_before=None,
-    ),
-    returning=CLAIM_COLUMNS,
+CLAIMABLE = (
+    or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()),
+    jobs.c.cancel_requested_at.is_(None),
+    jobs.c.paused_at.is_(None),
 )
+# Who is under a limit is not for this statement: see `limited`. Where no project has a quota, that
+# costs a look at a table of a few rows.
+_IS_FREE = (
+    jobs.c.demands.is_(None),
+    ~exists().where(limits.c.kind == literal_column("'project'")),
+)
+
+
+def _claiming(*guards: ColumnElement[bool]) -> Change:
+    return Change(
+        update(jobs)
+        .where(
+            jobs.c.id == bindparam("job"),
+            jobs.c.state == State.QUEUED.value,
+            *CLAIMABLE,
+            *guards,
+        )
+        .values(
+            state=State.RUNNING.value,
+            attempt=jobs.c.attempt + 1,
+            lease_expires_at=now_plus(bindparam("lease_s", type_=Float)),
+            worker=bindparam("by"),
+            started_at=now(),
+            dispatched_at=None,
+            not_before=None,
+            held=None,
+            blocked_by=None,
+        ),
+        returning=CLAIM_COLUMNS,
+    )
+
+
+_CLAIM = _claiming(*_IS_FREE)
+_CLAIM_LIMITED = _claiming()
 _root = jobs.alias("root")
 _FENCE = (
     jobs.c.id == bindparam("job"),
@@ -147,6 +169,7 @@ _REQUEUE = Change(
         not_before=now_plus(bindparam("delay_s", type_=Float)),
         lease_expires_at=None,
         dispatched_at=None,
+        blocked_by=None,
         turn=0.0,
         queued_at=now(),
         worker=None,
@@ -160,11 +183,20 @@ def claim(
     """Take a queued leaf for `worker`: the next attempt begins, with a lease of `lease_s`.
 
     Returns the claim, and the outputs of the jobs that its inputs are bound to, by job. None when
-    there is nothing to take: taken already, finished, canceled, not due.
+    there is nothing to take: taken already, finished, canceled, not due, or under a limit, which
+    `claim_limited` is for.
     """
+    return take_claim(conn, job_id, worker=worker, lease_s=lease_s, limited=False)
+
+
+def take_claim(
+    conn: Connection, job_id: str, *, worker: str, lease_s: float, limited: bool
+) -> tuple[Claim, dict[str, dict[str, Any]]] | None:
+    """`claim`; limited: also a leaf under limits, which have room for it."""
+    change = _CLAIM_LIMITED if limited else _CLAIM
     rows, upstreams = apply_together(
         conn,
-        _CLAIM.bind(
+        change.bind(
             {"job": job_id, "by": worker, "lease_s": float(lease_s)},
             Noting("job.claim", actor=worker),
         ),

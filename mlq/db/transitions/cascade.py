@@ -67,16 +67,22 @@ def settle(conn: Connection, root_id: str, ended: Sequence[Ended]) -> Settled:
     level = list(ended)
     while level:
         settled.ended.extend(level)
-        following: list[Ended] = []
+        following: list[Ended] = _skip_untaken(conn, level)
         for job in level:
             if job.downstreams and job.state == State.SUCCEEDED:
                 advanced = _ADVANCE.apply(
                     conn, {"job": job.id, "chain": job.chain_id}, kind="job.queue"
                 )
                 following += _release(conn, root_id, advanced, settled)
-        stopped = [job.id for job in level if job.downstreams and job.state != State.SUCCEEDED]
+        stopped = [
+            job.id
+            for job in level
+            if job.downstreams
+            and job.state != State.SUCCEEDED
+            and job.reason != Reason.CONDITION  # see `_skip_untaken`
+        ]
         if stopped:
-            following += _skip(
+            following += skip(
                 conn,
                 jobs.c.id.in_(
                     select(job_edges.c.downstream).where(job_edges.c.upstream.in_(stopped))
@@ -85,6 +91,22 @@ def settle(conn: Connection, root_id: str, ended: Sequence[Ended]) -> Settled:
         following += _close_parents(conn, root_id, level, settled)
         level = following
     return settled
+
+
+def _skip_untaken(conn: Connection, level: Sequence[Ended]) -> list[Ended]:
+    """Skip the branches that were not chosen, and what waits for steps of such branches.
+
+    All of it for the same reason, so that a resume leaves it as it is.
+    """
+    ended: list[Ended] = []
+    untaken = [job_id for job in level for job_id in job.skips]
+    if untaken:
+        ended += skip(conn, jobs.c.id.in_(untaken), reason=Reason.CONDITION)
+    without = [job.id for job in level if job.downstreams and job.reason == Reason.CONDITION]
+    if without:
+        after = select(job_edges.c.downstream).where(job_edges.c.upstream.in_(without))
+        ended += skip(conn, jobs.c.id.in_(after), reason=Reason.CONDITION)
+    return ended
 
 
 def settle_success(conn: Connection, root_id: str, job: Ended, success: BoundChange) -> Settled:
@@ -126,7 +148,7 @@ def start_inner(conn: Connection, root_id: str, ids: Iterable[str]) -> Settled:
     return settled
 
 
-def close_empty(conn: Connection, root_id: str) -> None:
+def close_empty(conn: Connection, root_id: str) -> Settled:
     """Close started inner jobs of a new tree that have no children at all."""
     empty = conn.execute(
         select(jobs.c.id, *INNER).where(
@@ -136,7 +158,7 @@ def close_empty(conn: Connection, root_id: str) -> None:
             jobs.c.open_children == 0,
         )
     ).all()
-    settle(conn, root_id, [close(conn, row) for row in empty])
+    return settle(conn, root_id, [close(conn, row) for row in empty])
 
 
 _LOCK_ROOT = select(jobs.c.id).where(jobs.c.id == bindparam("job")).with_for_update()
@@ -188,6 +210,11 @@ _START = Change(
     .where(jobs.c.id.in_(bindparam("ids", expanding=True)), jobs.c.state == State.PENDING.value)
     .values(state=State.RUNNING.value, started_at=now()),
     returning=INNER,
+)
+_WAIT = Change(
+    update(jobs)
+    .where(jobs.c.id.in_(bindparam("ids", expanding=True)), jobs.c.state == State.RUNNING.value)
+    .values(state=State.WAITING.value)
 )
 _INNER_ENTRIES = select(jobs.c.id).where(
     jobs.c.parent_id.in_(bindparam("parents", expanding=True)),
@@ -263,6 +290,10 @@ def _start_inner(conn: Connection, root_id: str, ids: list[str], settled: Settle
         started = _START.apply(conn, {"ids": ids}, kind="job.start")
         if not started:
             break
+        approvals = [row.id for row in started if row.type == JobType.APPROVAL]
+        if approvals:
+            _WAIT.apply(conn, {"ids": approvals}, kind="job.wait")
+            started = [row for row in started if row.type != JobType.APPROVAL]
         ended += [
             close(conn, row) for row in started if row.open_children == 0 and row.no_more_children
         ]
@@ -289,7 +320,7 @@ def _wait_for_message(
         settled.ready.add(compute)
 
 
-def _skip(
+def skip(
     conn: Connection, which: ColumnElement[bool], *, reason: Reason = Reason.UPSTREAM
 ) -> list[Ended]:
     """Skip pending and queued jobs and all that lies below them."""
@@ -310,7 +341,10 @@ def _skip(
         )
         rows = change.apply(conn, {}, kind="job.skip")
         if top:  # those below have a parent that has ended with them
-            ended += [Ended(row.id, row.parent_id, State.SKIPPED, row.downstreams) for row in rows]
+            ended += [
+                Ended(row.id, row.parent_id, State.SKIPPED, row.downstreams, reason=reason.value)
+                for row in rows
+            ]
         inner = [row.id for row in rows if not row.is_leaf]
         if not inner:
             return ended
@@ -331,19 +365,19 @@ def _close_parents(
         if row.type == JobType.SWEEP:
             _wake_runner(conn, root_id, parent_id, settled)
         if parent_id in failed and (row.params or {}).get("stop_on_failure"):
-            ended += _skip(conn, jobs.c.parent_id == parent_id)
-        if (row.params or {}).get("rounds"):
-            ended += _go_round(conn, root_id, row, settled)
+            ended += skip(conn, jobs.c.parent_id == parent_id)
         ended += _close_if_done(conn, root_id, row, settled)
     return ended
 
 
 def _close_if_done(conn: Connection, root_id: str, row: Any, settled: Settled) -> list[Ended]:
-    """Close a running inner job that has no open child any more."""
+    """Close a running inner job that has no open child any more; else go on to the next round."""
     if row.state != State.RUNNING or not row.no_more_children:
         return []
     if row.open_children == 0:
         return [close(conn, row)]
+    if (row.params or {}).get("rounds"):
+        return _go_round(conn, root_id, row, settled)
     if row.open_children == 1 and row.type == JobType.SWEEP:
         return _queue_best(conn, root_id, row.id, settled)
     return []
@@ -352,14 +386,16 @@ def _close_if_done(conn: Connection, root_id: str, row: Any, settled: Settled) -
 def _go_round(conn: Connection, root_id: str, repeated: Any, settled: Settled) -> list[Ended]:
     """A round may have ended: start the next one, or skip those that are not needed any more."""
     found = rounds.read(conn, repeated.id)
-    verdict, one = rounds.judge(found, goal=repeated.params["rounds"]["goal"])
+    verdict, one = rounds.judge(found, repeated.params["rounds"])
     if verdict == Verdict.START:
         conn.execute(_LET_START, {"round": one.id})
+        for row in _QUEUE_ENTRIES.apply(conn, {"parents": [repeated.id]}, kind="job.queue"):
+            _wait_for_message(conn, root_id, {row.compute: {row.id: row.ordinal}}, settled)
         return _start_inner(conn, root_id, [one.id], settled)
     if verdict in (Verdict.GOOD, Verdict.STOP):
         why = Reason.CONDITION if verdict == Verdict.GOOD else Reason.UPSTREAM
         left = [other.id for other in found if other.state == State.PENDING]
-        return _skip(conn, jobs.c.id.in_(left), reason=why) if left else []
+        return skip(conn, jobs.c.id.in_(left), reason=why) if left else []
     return []
 
 
@@ -373,7 +409,7 @@ def _wake_runner(conn: Connection, root_id: str, sweep_id: str, settled: Settled
 def _queue_best(conn: Connection, root_id: str, sweep_id: str, settled: Settled) -> list[Ended]:
     """All runners have ended: the outputs can be made, unless one of them has failed."""
     if conn.scalar(_FAILED_RUNNER, {"parent": sweep_id}) is not None:
-        return _skip(conn, and_(jobs.c.parent_id == sweep_id, IS_BEST))
+        return skip(conn, and_(jobs.c.parent_id == sweep_id, IS_BEST))
     rows = _QUEUE_BEST.apply(conn, {"parent": sweep_id}, kind="job.queue")
     waiting = {row.compute: {row.id: row.ordinal} for row in rows}
     _wait_for_message(conn, root_id, waiting, settled)

@@ -25,6 +25,8 @@ class Ended:
     state: State
     downstreams: int
     chain_id: str | None = None
+    reason: str | None = None
+    skips: tuple[str, ...] = ()  # of an `if_else`: its downstreams that are not to run
 
 
 #: What is read of an inner job before it is closed.
@@ -36,6 +38,7 @@ INNER = (
     jobs.c.cancel_requested_at,
     jobs.c.downstreams,
     jobs.c.params,
+    jobs.c.inputs,
     jobs.c.reason,
     jobs.c.role,
     jobs.c.value,
@@ -99,11 +102,13 @@ _ENDING = {
 
 def close(conn: Connection, row: Any) -> Ended:
     """Give an inner job the outcome that its children add up to."""
+    if row.type == JobType.IF_ELSE and row.cancel_requested_at is None:
+        return _choose(conn, row)
     is_sweep = row.type == JobType.SWEEP
     repeated = (row.params or {}).get("rounds")
     best_round: Any | None = None
     if repeated:
-        bad, best_round = rounds.conclude(rounds.read(conn, row.id), goal=repeated["goal"])
+        bad, best_round = rounds.conclude(rounds.read(conn, row.id), repeated)
     else:
         find = _FIRST_UNSUCCESSFUL_OF_SWEEP if is_sweep else _FIRST_UNSUCCESSFUL
         bad = conn.execute(find, {"parent": row.id}).one_or_none()
@@ -155,6 +160,54 @@ def close(conn: Connection, row: Any) -> Ended:
         detail=error,
     )
     return Ended(row.id, row.parent_id, state, row.downstreams)
+
+
+def _choose(conn: Connection, row: Any) -> Ended:
+    """Give an `if_else` its outcome: which of its downstreams are not to run."""
+    given = row.inputs["condition"]
+    if "job" in given:
+        given = (_collect_outputs(conn, {"condition": given}) or {}).get("condition", {})
+    condition = given.get("value")
+    if not isinstance(condition, bool):
+        return _choose_nothing(conn, row)
+    if_true, if_false = row.params["branches"]
+    _CLOSE.apply(
+        conn,
+        {
+            "job": row.id,
+            "outcome": State.SUCCEEDED.value,
+            "why": None,
+            "what": None,
+            "produced": {"condition": {"type": "boolean", "value": condition}},
+            "measured": None,
+        },
+        kind="job.succeed",
+        detail={"condition": condition},
+    )
+    skips = tuple(if_false if condition else if_true)
+    return Ended(row.id, row.parent_id, State.SUCCEEDED, row.downstreams, skips=skips)
+
+
+def _choose_nothing(conn: Connection, row: Any) -> Ended:
+    """The step that was to write the condition has not: neither branch may run."""
+    error = {
+        "code": "missing_output",
+        "message": "The condition has no value: the step before wrote neither true nor false.",
+    }
+    _CLOSE.apply(
+        conn,
+        {
+            "job": row.id,
+            "outcome": State.FAILED.value,
+            "why": Reason.ERROR.value,
+            "what": error,
+            "produced": None,
+            "measured": None,
+        },
+        kind="job.fail",
+        detail=error,
+    )
+    return Ended(row.id, row.parent_id, State.FAILED, row.downstreams)
 
 
 def _find_metric(conn: Connection, sought: Mapping[str, Any]) -> float | None:

@@ -20,7 +20,7 @@ from mlq.db.tables import events, job_edges, jobs
 from mlq.db.together import Bulk, insert_together
 from mlq.db.transitions.cascade import close_empty
 from mlq.db.window import Delivery, Link, Standing, take_turns, weight_of
-from mlq.lifecycle import State
+from mlq.lifecycle import JobType, State
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ def insert_tree(
         ],
     )
     if any(row["open_children"] == 0 and states[row["id"]] == State.RUNNING for row in rows):
-        close_empty(conn, root["id"])
+        inserted.ready |= close_empty(conn, root["id"]).ready
     else:
         inserted.rows = stored
     return inserted
@@ -171,7 +171,7 @@ def _stored(
                 "state": state.value,
                 "turn": turns.get(job_id),
                 "created_at": at,
-                "started_at": at if state == State.RUNNING else None,
+                "started_at": at if state in (State.RUNNING, State.WAITING) else None,
                 "queued_at": at if state == State.QUEUED else None,
                 "dispatched_at": at if job_id in dispatched else None,
             }
@@ -192,7 +192,10 @@ def _first_states(rows: Sequence[dict[str, Any]]) -> dict[str, State]:
         # what is not of these rows is a job that runs
         is_open = states.get(parent, State.RUNNING) == State.RUNNING
         can_start = row["waiting_on"] == 0 and is_open
-        started = State.QUEUED if row["is_leaf"] else State.RUNNING
+        if row["type"] == JobType.APPROVAL:
+            started = State.WAITING
+        else:
+            started = State.QUEUED if row["is_leaf"] else State.RUNNING
         states[row["id"]] = started if can_start else State.PENDING
     return states
 
@@ -212,20 +215,25 @@ def _deliveries(rows: Sequence[dict[str, Any]], heads: Sequence[dict[str, Any]])
     return deliveries
 
 
-_KINDS = {State.QUEUED.value: "job.queue", State.RUNNING.value: "job.start"}
+#: state that a job of a new tree is in -> the events that led there, with the states they entered
+_STEPS = {
+    State.QUEUED.value: (("job.queue", State.QUEUED),),
+    State.RUNNING.value: (("job.start", State.RUNNING),),
+    State.WAITING.value: (("job.start", State.RUNNING), ("job.wait", State.WAITING)),
+}
 
 
 def _events(stored: Sequence[Mapping[str, Any]], at: datetime) -> list[dict[str, Any]]:
     return [
         event_row(
-            _KINDS[row["state"]],
+            kind,
             at=at,
             job_id=row["id"],
             root_id=row["root_id"],
             attempt=0,
             generation=row["generation"],
-            state=row["state"],
+            state=state.value,
         )
         for row in stored
-        if row["state"] in _KINDS
+        for kind, state in _STEPS.get(row["state"], ())
     ]

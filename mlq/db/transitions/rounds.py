@@ -1,4 +1,7 @@
-"""Repeated jobs: rounds one after the other, each with a wider budget, until one is good enough.
+"""Repeated jobs and loops: rounds one after the other, until one is the last.
+
+Those of a repeated job have a wider budget each, and end when one is good enough; those of a loop
+end when their body says so.
 
 Pure but for `read`. What happens next is told from the rounds themselves, read in their order, so
 that it does not matter which change of which round is looked at.
@@ -6,7 +9,7 @@ that it does not matter which change of which round is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Any
 
@@ -45,18 +48,24 @@ def read(conn: Connection, job_id: str) -> Sequence[Any]:
     return conn.execute(_ROUNDS, {"parent": job_id}).all()
 
 
-def judge(rounds: Sequence[Any], *, goal: str | None) -> tuple[Verdict, Any]:
+def judge(rounds: Sequence[Any], rule: Mapping[str, Any]) -> tuple[Verdict, Any]:
     """The verdict, and the round that it is about.
 
-    rounds: with state and reason, in order; at least one. goal: of repeated sweeps, which are good
-    enough when they have reached their target; None for pipelines, which are when they succeed.
+    rounds: with state, reason and outputs, in order; at least one.
+    rule: `condition`: the output of a loop's body that is true as long as it goes on; else `goal`:
+    of repeated sweeps, which are good enough when they have reached their target; None for
+    pipelines, which are when they succeed.
     """
+    goal = rule["goal"]
     for one in rounds:
         if one.state == State.PENDING:
             return Verdict.START, one
         if one.state in LIVE:
             return Verdict.WAIT, one
-        if goal is None:
+        if rule.get("condition") is not None:
+            may_go_on = one.state == State.SUCCEEDED
+            is_good = may_go_on and not _says_go_on(one, rule["condition"])
+        elif goal is None:
             is_good = one.state == State.SUCCEEDED
             may_go_on = one.state == State.FAILED and one.reason == Reason.REJECTED
         else:
@@ -69,11 +78,18 @@ def judge(rounds: Sequence[Any], *, goal: str | None) -> tuple[Verdict, Any]:
     return Verdict.EXHAUSTED, rounds[-1]
 
 
-def conclude(rounds: Sequence[Any], *, goal: str | None) -> tuple[Any | None, Any | None]:
+def _says_go_on(one: Any, condition: str) -> bool:
+    return bool((one.outputs or {}).get(condition, {}).get("value"))
+
+
+def conclude(rounds: Sequence[Any], rule: Mapping[str, Any]) -> tuple[Any | None, Any | None]:
     """Of rounds that have all ended: (the one that failed it all, None) or (None, the winner)."""
-    verdict, one = judge(rounds, goal=goal)
+    verdict, one = judge(rounds, rule)
+    goal = rule["goal"]
     if verdict == Verdict.GOOD:
         return None, one
+    if verdict == Verdict.EXHAUSTED and rule.get("condition") is not None:
+        return None, one  # as often as it may
     if verdict == Verdict.EXHAUSTED and goal is not None:
         return None, _best(rounds, goal)
     return one, None

@@ -69,6 +69,8 @@ _COMMON = (
     "experiment",
     "component",
     "compute",
+    "project",
+    "demands",
     "priority",
     "spec_digest",
     "inputs",

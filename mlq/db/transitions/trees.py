@@ -20,7 +20,8 @@ from sqlalchemy import (
 from mlq.db.events import record
 from mlq.db.roles import IS_BEST
 from mlq.db.tables import job_edges, jobs
-from mlq.db.transitions.cascade import Settled, lock_root, settle, start_inner
+from mlq.db.transitions.approvals import turn_down
+from mlq.db.transitions.cascade import Settled, lock_root, settle, skip, start_inner
 from mlq.db.transitions.change import Change
 from mlq.db.transitions.closing import Ended
 from mlq.db.types import now
@@ -30,6 +31,8 @@ from mlq.lifecycle import LIVE, TERMINAL, JobType, Reason, Role, State
 
 _LIVE = sorted(LIVE)
 _TERMINAL = sorted(TERMINAL)
+#: No worker has to stop anything first.
+_UNHELD = (State.PENDING.value, State.QUEUED.value, State.WAITING.value)
 _UNSUCCESSFUL = sorted(TERMINAL - {State.SUCCEEDED})
 
 _QUEUE_ROOT = Change(
@@ -53,6 +56,8 @@ _reopened = _reopened.union_all(
                 _below.c.state.in_(_UNSUCCESSFUL),
                 # what early termination decided stands
                 _below.c.reason.is_distinct_from(Reason.PRUNED.value),
+                # and so does which branch was taken
+                _below.c.reason.is_distinct_from(Reason.CONDITION.value),
             ),
             _below.c.role == Role.RUNNER.value,
         ),
@@ -72,6 +77,7 @@ _REOPEN = Change(
         cancel_requested_at=None,
         not_before=None,
         dispatched_at=None,
+        blocked_by=None,
         lease_expires_at=None,
         queued_at=None,
         started_at=None,
@@ -113,13 +119,17 @@ def cancel(conn: Connection, job_id: str, *, actor: str) -> Settled | None:
 def time_out(conn: Connection, job_id: str) -> Settled | None:
     """An inner job has taken longer than its timeout: stop what is below it, then it fails.
 
-    A sweep ends with the best trial so far instead. None when it has ended already.
+    A sweep ends with the best trial so far instead, an approval is turned down. None when it has
+    ended already.
     """
     target = _lock_live(conn, job_id)
     if target is None:
         return None
     if target.type == JobType.SWEEP:
         return finish_early(conn, job_id, reason=Reason.TIMEOUT)
+    if target.type == JobType.APPROVAL:
+        error = {"code": "timeout", "message": "Nobody decided in time."}
+        return turn_down(conn, job_id, reason=Reason.TIMEOUT, error=error, actor="timeout")
     conn.execute(update(jobs).where(jobs.c.id == job_id).values(reason=Reason.TIMEOUT.value))
     return _stop(conn, target, _subtree(job_id, with_top=False), actor="timeout")
 
@@ -185,7 +195,7 @@ def _stop(conn: Connection, target: Any, which: Select[tuple[str]], *, actor: st
     )
     change = Change(
         update(jobs)
-        .where(*scope, jobs.c.state.in_((State.PENDING.value, State.QUEUED.value)))
+        .where(*scope, jobs.c.state.in_(_UNHELD))
         .values(state=State.CANCELED.value, finished_at=now(), dispatched_at=None, not_before=None),
         returning=(jobs.c.parent_id, jobs.c.downstreams, jobs.c.role, jobs.c.is_leaf),
     )
@@ -210,7 +220,12 @@ def reopen(conn: Connection, root_id: str, *, actor: str) -> Settled:
     lock_root(conn, root_id)
     root = conn.execute(
         select(
-            jobs.c.state, jobs.c.generation, jobs.c.parent_id, jobs.c.is_leaf, jobs.c.root_id
+            jobs.c.state,
+            jobs.c.generation,
+            jobs.c.parent_id,
+            jobs.c.is_leaf,
+            jobs.c.root_id,
+            jobs.c.cancel_requested_at,
         ).where(jobs.c.id == root_id)
     ).one()
     _require_resumable(root)
@@ -225,8 +240,28 @@ def reopen(conn: Connection, root_id: str, *, actor: str) -> Settled:
     _REOPEN.apply(
         conn, {"root": root_id, "next_generation": root.generation + 1}, kind="job.reopen"
     )
+    _skip_untaken(conn, root_id)
     _recount(conn, root_id)
     return _begin(conn, root_id, is_leaf=root.is_leaf)
+
+
+def _skip_untaken(conn: Connection, root_id: str) -> None:
+    """What waits for a branch that was not taken, and for something that failed too, goes as well.
+
+    The branch stays untaken, so that it would wait for ever.
+    """
+    upstream = jobs.alias("upstream")
+    untaken = (
+        select(job_edges.c.downstream)
+        .join(upstream, upstream.c.id == job_edges.c.upstream)
+        .where(
+            upstream.c.root_id == root_id,
+            upstream.c.state == State.SKIPPED.value,
+            upstream.c.reason == Reason.CONDITION.value,
+        )
+    )
+    while skip(conn, jobs.c.id.in_(untaken), reason=Reason.CONDITION):
+        pass
 
 
 def archive(conn: Connection, root_id: str) -> bool:
@@ -245,6 +280,11 @@ def _require_resumable(root: Any) -> None:
         raise ConflictError(
             "Only a whole job can be resumed, not one of its steps.",
             hint=f"Resume the job that the step belongs to: {root.root_id}.",
+        )
+    if root.state not in TERMINAL and root.cancel_requested_at is not None:
+        raise ConflictError(
+            f"The job is being canceled; it is still {root.state}.",
+            hint=f"Wait until it has ended (`mlq job stream {root.root_id}` does), then resume it.",
         )
     if root.state not in TERMINAL:
         raise ConflictError(

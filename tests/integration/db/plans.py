@@ -21,6 +21,7 @@ class Leaf:
     deterministic: bool = False
     inputs: Mapping[str, Source] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
+    demands: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ def _add(
             max_retries=leaf.retries if leaf else 0,
             timeout_s=step.timeout_s if isinstance(step, Pipe | Sweep) else None,
             is_deterministic=bool(leaf and leaf.deterministic),
+            demands=leaf.demands if leaf else {},
         )
     )
     if isinstance(step, Pipe):

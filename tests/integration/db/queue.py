@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 
 from mlq.db.engine import Database
 from mlq.db.tables import jobs
-from mlq.db.transitions import StaleAttempt
+from mlq.db.transitions import AskGpus, StaleAttempt
 from mlq.db.types import now_plus
 from mlq.db.window import Delivery
 from mlq.lifecycle import Reason
@@ -36,8 +36,9 @@ class Queue:
         self.specs = SpecCache()
 
     def submit(self, root: Step, **more: Any) -> Tree:
-        """Submit a tree; `more` goes to the plan, force_rerun and key to the submission."""
-        options = {name: more.pop(name) for name in ("force_rerun",) if name in more}
+        """Submit a tree; `more` goes to the plan, force_rerun and project to the submission."""
+        of_submission = ("force_rerun", "project")
+        options = {name: more.pop(name) for name in of_submission if name in more}
         submitted = self.database.transact(
             service.submit,
             plan(root, **more),
@@ -49,11 +50,21 @@ class Queue:
         )
         return Tree(self, submitted.job_id, submitted.deliveries)
 
-    def claim(self, job_id: str, *, lease_s: float = 30, worker: str = "w1") -> Attempt | None:
+    def claim(
+        self,
+        job_id: str,
+        *,
+        lease_s: float = 30,
+        worker: str = "w1",
+        ask_gpus: AskGpus = lambda memory_bytes: [],
+    ) -> Attempt | None:
         """As a worker does it: an attempt that is over before it ran is ended at once."""
-        attempt = self.database.transact_single(
-            execution.begin, job_id, worker=worker, lease_s=lease_s, spec_cache=self.specs
-        )
+        given: dict[str, Any] = {"worker": worker, "lease_s": lease_s, "spec_cache": self.specs}
+        attempt = self.database.transact_single(execution.begin, job_id, **given)
+        if attempt is None:
+            attempt = self.database.transact(
+                execution.begin_limited, job_id, **given, ask_gpus=ask_gpus
+            )
         if attempt is not None and attempt.is_over:
             self.database.transact(execution.end_early, attempt, windows=self.windows)
         return attempt

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
+from random import Random
+
+import psycopg
 
 from mlq.db import events
 from mlq.db.engine import Database
 from mlq.db.events import Cursor, Event
 from tests.integration.db.plans import fan_out
 from tests.integration.db.queue import Queue, race
+from tests.servers import Postgres
 
 
 def read(database: Database, cursor: Cursor, **more: object) -> list[Event]:
@@ -137,3 +142,48 @@ def test_the_history_of_raced_jobs_is_whole(queue: Queue) -> None:
     kinds = [event.kind for event in read(queue.database, Cursor(), root_id=tree.id)]
     assert kinds.count("job.succeed") == 5
     assert kinds.count("job.release") == 1
+
+
+def test_another_database_of_the_server_holds_nothing_up(
+    postgresql: Database, postgres: Postgres
+) -> None:
+    url = postgres.create()
+    try:
+        with psycopg.connect(url) as elsewhere:
+            elsewhere.execute("CREATE TABLE busy (id integer)")  # a transaction that stays open
+            with postgresql.read() as conn:
+                start = events.newest(conn)
+            record(postgresql, "test.event", subject="here")
+            assert subjects(read(postgresql, start)) == ["here"]
+    finally:
+        postgres.drop(url)
+
+
+def test_a_follower_misses_nothing_that_writers_commit_in_any_order(postgresql: Database) -> None:
+    """Writers that have an id long before they write an event, and commit in disorder."""
+    writers, each = 6, 25
+
+    def write(number: int) -> None:
+        random = Random(number)
+        for turn in range(each):
+            with postgresql.write() as conn:
+                events.record(conn, "early.event")
+                time.sleep(random.random() * 0.004)
+                events.record(conn, "test.event", subject=f"{number}.{turn}")
+                time.sleep(random.random() * 0.004)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(writers)]
+    for thread in threads:
+        thread.start()
+    found: list[str | None] = []
+    cursor = Cursor()
+    deadline = time.monotonic() + 60
+    while len(found) < writers * each and time.monotonic() < deadline:
+        for event in read(postgresql, cursor, kinds=["test"]):
+            found.append(event.subject)
+            cursor = event.cursor
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, found)) == sorted(
+        f"{number}.{turn}" for number in range(writers) for turn in range(each)
+    )

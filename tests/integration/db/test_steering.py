@@ -256,6 +256,16 @@ def test_a_lower_total_ends_a_sweep(queue: Queue) -> None:
     assert tree.states()["best"] == "queued"
 
 
+def test_what_is_added_after_a_total_below_what_ran_is_tried(queue: Queue) -> None:
+    tree = submit(queue, limits={"max_total_trials": 6, "max_concurrent_trials": 1})
+    runner = Runner(queue, tree, "runner-1")
+    assert [trial.number for trial in runner.advance(trials=3).trials] == [0, 1, 2]
+    limit(queue, tree, max_total_trials=1)
+    assert list(add(queue, tree, {"lr": 5, "depth": 9}).numbers) == [3]
+    assert [trial.number for trial in runner.advance().trials] == [3]
+    assert runner.run_out() == []
+
+
 def test_a_new_timeout_counts_from_the_start(queue: Queue) -> None:
     tree = submit(queue)
     with queue.database.write() as conn:
@@ -328,6 +338,7 @@ def test_a_lost_runner_that_was_told_to_end_comes_back_to_stay(queue: Queue) -> 
         ({"lr": 1, "dept": 1}, "no parameter 'dept'"),
         ({"lr": 1}, "no value for 'depth'"),
         ({"lr": float("nan"), "depth": 1}, "'lr' is not JSON"),
+        ({"lr": "abc", "depth": 1}, "'lr' is text here, and a number in the search space"),
     ],
 )
 def test_points_that_make_no_sense_are_refused(
@@ -455,7 +466,7 @@ def test_what_cannot_be_steered_says_why(queue: Queue) -> None:
     with pytest.raises(ConflictError, match="making its outputs"):
         limit(queue, tree, max_total_trials=9)
     tree.run("best")
-    with pytest.raises(ConflictError, match="has ended: it is succeeded"):
+    with pytest.raises(ConflictError, match="has ended: it succeeded"):
         add(queue, tree, {"lr": 1, "depth": 1})
     stopping = submit(queue)
     runner = Runner(queue, stopping, "runner-1")

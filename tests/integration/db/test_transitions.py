@@ -484,6 +484,19 @@ def test_resume_after_cancel_forgets_the_cancel_and_the_counts(queue: Queue) -> 
     tree.run("")
 
 
+def test_a_tree_that_is_being_canceled_says_so_at_a_resume(queue: Queue) -> None:
+    tree = queue.submit(fan_out(2))
+    attempt = tree.claim("s0")
+    queue.cancel(tree.id)
+
+    with pytest.raises(ConflictError, match="being canceled") as caught:
+        queue.resume(tree.id)
+
+    assert "Wait until it has ended" in caught.value.hint
+    assert queue.end_canceled(attempt) is not None
+    queue.resume(tree.id)
+
+
 def test_a_finished_root_is_resumed_once(queue: Queue) -> None:
     tree = queue.submit(fan_out(2))
     tree.fail("s0")

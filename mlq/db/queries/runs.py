@@ -1,0 +1,428 @@
+"""Reading runs: those of clients and those that leaf jobs are, as one relation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
+
+from mlq.db.comparisons import compare
+from mlq.db.tables import (
+    experiments,
+    jobs,
+    latest_metrics,
+    logged_models,
+    metrics,
+    model_tags,
+    run_links,
+    run_params,
+    run_tags,
+    runs,
+    tracked_files,
+    version_sources,
+)
+from mlq.db.types import Id, Timestamp
+from mlq.errors import MlqError
+from mlq.lifecycle import Role, State
+
+SCHEDULED, RUNNING, FINISHED, FAILED, KILLED = (
+    "SCHEDULED",
+    "RUNNING",
+    "FINISHED",
+    "FAILED",
+    "KILLED",
+)
+#: MLflow's word for each state of a job; every other one is FAILED.
+STATUS_OF_STATE = {
+    State.PENDING.value: SCHEDULED,
+    State.QUEUED.value: SCHEDULED,
+    State.RUNNING.value: RUNNING,
+    State.WAITING.value: RUNNING,
+    State.SUCCEEDED.value: FINISHED,
+    State.CANCELED.value: KILLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An experiment. id: MLflow's number for it; name: the label that jobs carry."""
+
+    id: int
+    name: str
+    tags: dict[str, str]
+    is_deleted: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LatestMetric:
+    """The value with the highest step of one metric."""
+
+    key: str
+    value: float
+    step: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run. job_id: the job that it is, None for a client's; owner_id: the job that made it.
+
+    attempt: of the job, 0 for a client's run: what was said in an earlier one is not shown.
+    """
+
+    id: str
+    experiment_id: int
+    name: str
+    status: str
+    user: str
+    attempt: int
+    job_id: str | None
+    root_id: str | None
+    owner_id: str | None
+    owner_attempt: int
+    is_deleted: bool
+    started_at: datetime
+    ended_at: datetime | None
+    metrics: list[LatestMetric] = field(default_factory=list)
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    links: list[tuple[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFile:
+    """A stored file of a run or a logged model."""
+
+    path: str
+    digest: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedModel:
+    """A model that a run logged. id: without MLflow's "m-"."""
+
+    id: str
+    experiment_id: int
+    run_id: str | None
+    name: str
+    type: str
+    status: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    created_at: datetime
+    updated_at: datetime
+
+
+# experiments
+
+
+def find_experiment(
+    conn: Connection, *, number: int | None = None, name: str | None = None
+) -> Experiment | None:
+    """An experiment by number or by name."""
+    wanted = experiments.c.id == number if name is None else experiments.c.name == name
+    row = conn.execute(select(experiments).where(wanted)).first()
+    return None if row is None else Experiment(**row._mapping)
+
+
+def names_a_job(conn: Connection, experiment: str) -> bool:
+    """Whether a job carries this label."""
+    query = select(jobs.c.id).where(jobs.c.experiment == experiment).limit(1)
+    return conn.execute(query).first() is not None
+
+
+def experiment_comparison(kind: str, key: str, op: str, value: Any) -> ColumnElement[bool]:
+    """A comparison of `mlq.service.run_filters` with experiments. Raises MlqError."""
+    if kind == "tag":
+        return compare(experiments.c.tags[key].as_string(), op, value)
+    if kind == "attribute" and key in {"name", "created_at", "updated_at"}:
+        column = experiments.c[key]
+        return compare(column, op, _moment(value) if key != "name" else value)
+    raise MlqError(f"Experiments have no {kind} '{key}'.", code="invalid_filter")
+
+
+def page_experiments(
+    conn: Connection,
+    *,
+    wanted: Sequence[ColumnElement[bool]] = (),
+    deleted: bool | None = False,
+    limit: int,
+    offset: int = 0,
+) -> list[Experiment]:
+    """Experiments, newest first. deleted: None for both kinds."""
+    query = select(experiments).where(*wanted)
+    if deleted is not None:
+        query = query.where(experiments.c.is_deleted.is_(deleted))
+    query = query.order_by(experiments.c.updated_at.desc(), experiments.c.id.desc())
+    return [Experiment(**row._mapping) for row in conn.execute(query.limit(limit).offset(offset))]
+
+
+# runs
+
+_IS_A_RUN = and_(jobs.c.is_leaf, or_(jobs.c.role.is_(None), jobs.c.role == Role.TRIAL.value))
+
+
+def _every_run() -> Any:
+    of_jobs = (
+        select(
+            jobs.c.id,
+            experiments.c.id.label("experiment_id"),
+            jobs.c.shadow.label("name"),
+            case(STATUS_OF_STATE, value=jobs.c.state, else_=FAILED).label("status"),
+            jobs.c.submitted_by.label("user"),
+            jobs.c.attempt,
+            jobs.c.id.label("job_id"),
+            jobs.c.root_id,
+            cast(null(), Id).label("owner_id"),
+            literal(0).label("owner_attempt"),
+            literal(False).label("is_deleted"),
+            func.coalesce(jobs.c.started_at, jobs.c.created_at, type_=Timestamp).label(
+                "started_at"
+            ),
+            jobs.c.finished_at.label("ended_at"),
+        )
+        .join(experiments, experiments.c.name == jobs.c.experiment)
+        .where(_IS_A_RUN)
+    )
+    of_clients = select(
+        runs.c.id,
+        runs.c.experiment_id,
+        runs.c.name,
+        runs.c.status,
+        runs.c.created_by.label("user"),
+        literal(0).label("attempt"),
+        cast(null(), Id).label("job_id"),
+        cast(null(), Id).label("root_id"),
+        runs.c.owner_id,
+        runs.c.owner_attempt,
+        runs.c.is_deleted,
+        runs.c.started_at,
+        runs.c.ended_at,
+    )
+    return union_all(of_jobs, of_clients).subquery("every")
+
+
+_EVERY = _every_run()
+_COLUMNS = tuple(column.name for column in _EVERY.c)
+
+
+def find_run(conn: Connection, run_id: str) -> Run | None:
+    """A run with all that hangs on it, its experiment included in `experiment_id`."""
+    row = conn.execute(select(_EVERY).where(_EVERY.c.id == run_id)).first()
+    return None if row is None else _dress(conn, [row])[0]
+
+
+def find_bare_run(conn: Connection, run_id: str) -> Run | None:
+    """A run without what hangs on it."""
+    row = conn.execute(select(_EVERY).where(_EVERY.c.id == run_id)).first()
+    return None if row is None else _run(row)
+
+
+def experiment_of_job(conn: Connection, job_id: str) -> str | None:
+    """The label of a leaf job that is a run."""
+    query = select(jobs.c.experiment).where(jobs.c.id == job_id, _IS_A_RUN)
+    return conn.scalar(query)
+
+
+def search(
+    conn: Connection,
+    *,
+    experiment_ids: Sequence[int],
+    wanted: Sequence[tuple[str, str, str, Any]],
+    orders: Sequence[tuple[str, str, bool]],
+    deleted: bool | None,
+    limit: int,
+    offset: int,
+) -> list[Run]:
+    """Runs of some experiments.
+
+    wanted: comparisons as (kind, key, operator, value); orders: (kind, key, descending); both as
+    `mlq.service.run_filters` reads them. Runs without a value to sort by come last; equal ones
+    the newest first.
+    """
+    query: Select[Any] = select(_EVERY).where(_EVERY.c.experiment_id.in_(list(experiment_ids)))
+    if deleted is not None:
+        query = query.where(_EVERY.c.is_deleted.is_(deleted))
+    query = query.where(*(_comparison(*one) for one in wanted))
+    for kind, key, descending in orders:
+        value = _value(kind, key)
+        query = query.order_by(value.is_(None), value.desc() if descending else value.asc())
+    query = query.order_by(_EVERY.c.started_at.desc(), _EVERY.c.id)
+    return _dress(conn, conn.execute(query.limit(limit).offset(offset)).all())
+
+
+def _value(kind: str, key: str) -> ColumnElement[Any]:
+    if kind == "attribute":
+        return _EVERY.c[key]  # type: ignore[no-any-return]
+    if kind == "metric":
+        return (
+            select(latest_metrics.c.value)
+            .where(latest_metrics.c.job_id == _EVERY.c.id, latest_metrics.c.key == key)
+            .scalar_subquery()
+        )
+    table = run_params if kind == "param" else run_tags
+    return (
+        select(table.c.value)
+        .where(
+            table.c.run_id == _EVERY.c.id,
+            table.c.key == key,
+            table.c.attempt == _EVERY.c.attempt,
+        )
+        .scalar_subquery()
+    )
+
+
+def _comparison(kind: str, key: str, op: str, value: Any) -> ColumnElement[bool]:
+    found = _value(kind, key)
+    if kind == "attribute" and isinstance(found.type, Timestamp):
+        value = _moment(value)
+    if kind == "attribute" and key == "id":
+        return compare(cast(found, String) if op in {"LIKE", "ILIKE"} else found, op, value)
+    return compare(found, op, value)
+
+
+def _moment(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_moment(item) for item in value)
+    return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
+
+
+def _run(row: Any) -> Run:
+    return Run(**{name: getattr(row, name) for name in _COLUMNS})
+
+
+def _dress(conn: Connection, rows: Sequence[Any]) -> list[Run]:
+    """Runs with their metrics, parameters, tags and links, in a statement each."""
+    found = [_run(row) for row in rows]
+    by_id = {run.id: run for run in found}
+    ids = list(by_id)
+    if not ids:
+        return found
+    for row in conn.execute(
+        select(latest_metrics)
+        .where(latest_metrics.c.job_id.in_(ids))
+        .order_by(latest_metrics.c.key)
+    ):
+        by_id[row.job_id].metrics.append(LatestMetric(row.key, row.value, row.step, row.at))
+    for table, name in ((run_params, "params"), (run_tags, "tags")):
+        query = select(table).where(table.c.run_id.in_(ids)).order_by(table.c.key)
+        for row in conn.execute(query):
+            run = by_id[row.run_id]
+            if row.attempt == run.attempt:
+                getattr(run, name)[row.key] = row.value
+    links = select(run_links).where(run_links.c.run_id.in_(ids)).order_by(run_links.c.id)
+    for row in conn.execute(links):
+        run = by_id[row.run_id]
+        if row.attempt == run.attempt:
+            run.links.append((row.kind, row.content))
+    return found
+
+
+def metric_history(
+    conn: Connection, run_id: str, key: str, *, attempt: int, limit: int, offset: int
+) -> list[LatestMetric]:
+    """Every value of a metric of one attempt, in the order in which they were said."""
+    query = (
+        select(metrics)
+        .where(metrics.c.job_id == run_id, metrics.c.key == key, metrics.c.attempt == attempt)
+        .order_by(metrics.c.id)
+        .limit(limit)
+        .offset(offset)
+    )
+    return [LatestMetric(row.key, row.value, row.step, row.at) for row in conn.execute(query)]
+
+
+# files and logged models
+
+
+def list_files(conn: Connection, owner_id: str, *, attempt: int, below: str) -> list[TrackedFile]:
+    """Files of a run or logged model, those below the folder `below` ("" for all), by path."""
+    query = select(tracked_files).where(
+        tracked_files.c.owner_id == owner_id, tracked_files.c.attempt == attempt
+    )
+    if below:
+        query = query.where(tracked_files.c.path.startswith(f"{below}/", autoescape=True))
+    return [
+        TrackedFile(row.path, row.digest, row.size_bytes)
+        for row in conn.execute(query.order_by(tracked_files.c.path))
+    ]
+
+
+def find_file(conn: Connection, owner_id: str, path: str, *, attempt: int) -> TrackedFile | None:
+    """One file of a run or logged model."""
+    query = select(tracked_files).where(
+        tracked_files.c.owner_id == owner_id,
+        tracked_files.c.path == path,
+        tracked_files.c.attempt == attempt,
+    )
+    row = conn.execute(query).first()
+    return None if row is None else TrackedFile(row.path, row.digest, row.size_bytes)
+
+
+def find_logged_model(conn: Connection, model_id: str) -> LoggedModel | None:
+    """A logged model."""
+    row = conn.execute(select(logged_models).where(logged_models.c.id == model_id)).first()
+    return None if row is None else LoggedModel(**row._mapping)
+
+
+def search_logged_models(
+    conn: Connection, *, experiment_ids: Sequence[int], limit: int, offset: int
+) -> list[LoggedModel]:
+    """Logged models of some experiments, newest first."""
+    query = (
+        select(logged_models)
+        .where(logged_models.c.experiment_id.in_(list(experiment_ids)))
+        .order_by(logged_models.c.created_at.desc(), logged_models.c.id.desc())
+    )
+    return [LoggedModel(**row._mapping) for row in conn.execute(query.limit(limit).offset(offset))]
+
+
+# registry
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSource:
+    """Where a client said that a model version came from."""
+
+    source: str
+    run_id: str | None
+    model_id: str | None
+
+
+def find_version_source(conn: Connection, name: str, version: int) -> VersionSource | None:
+    """Where a model version came from; None for one that no MLflow client registered."""
+    query = select(version_sources).where(
+        version_sources.c.name == name, version_sources.c.version == version
+    )
+    row = conn.execute(query).first()
+    return None if row is None else VersionSource(row.source, row.run_id, row.model_id)
+
+
+def tags_of_models(conn: Connection, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Tags of registered models, by name."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    query = select(model_tags).where(model_tags.c.name.in_(list(names))).order_by(model_tags.c.key)
+    for row in conn.execute(query):
+        found[row.name][row.key] = row.value
+    return found
