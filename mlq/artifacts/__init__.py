@@ -5,6 +5,7 @@ digests.py  Blob, digests and what a name may look like
 trees.py    Tree: a folder as a manifest blob
 local.py    objects in a folder: the local store, and the cache before a remote one
 remote.py   objects behind any other fsspec address
+sources.py  bytes at addresses elsewhere, which links of the store lead to
 cache.py    what is dropped from the cache when it grows too large
 """
 

@@ -26,7 +26,7 @@ class _Item:
 def touch(path: Path) -> None:
     """Note that `path` was fetched now; a no-op where it has gone."""
     try:
-        os.utime(path)
+        os.utime(path, follow_symlinks=False)  # what a link leads to is not ours
     except FileNotFoundError:
         return
 
@@ -64,7 +64,7 @@ def trim(cache: LocalObjects, *, max_bytes: int, now: float | None = None) -> No
 
 def _used_at(path: Path) -> float | None:
     try:
-        return path.stat().st_mtime
+        return path.lstat().st_mtime
     except FileNotFoundError:
         return None
 
@@ -72,7 +72,7 @@ def _used_at(path: Path) -> float | None:
 def _items(root: Path) -> Iterator[_Item]:
     for path in (*root.glob("objects/??/*"), *root.glob("trees/??/*")):
         try:
-            yield _Item(path, path.stat().st_mtime, tuple(_inodes(path)))
+            yield _Item(path, path.lstat().st_mtime, tuple(_inodes(path)))
         except FileNotFoundError:
             continue
 
@@ -80,7 +80,7 @@ def _items(root: Path) -> Iterator[_Item]:
 def _inodes(path: Path) -> Iterator[tuple[int, int]]:
     files = (item for item in path.rglob("*") if not item.is_dir()) if path.is_dir() else (path,)
     for file in files:
-        status = file.stat()
+        status = file.lstat()
         yield status.st_ino, status.st_size
 
 

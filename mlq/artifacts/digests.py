@@ -30,6 +30,11 @@ class Blob:
     size_bytes: int
 
 
+def is_digest(text: str) -> bool:
+    """Whether `text` is 64 lower-case hex digits."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 def check_digest(digest: str) -> str:
     """Return `digest` when it is 64 lower-case hex digits; raise StepError otherwise."""
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):

@@ -13,22 +13,25 @@ kept apart by this, only kept from accidents.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import stat
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from mlq.artifacts.digests import check_digest, check_name
+from mlq.artifacts.digests import check_digest, check_name, is_digest
 from mlq.artifacts.trees import MODE_EXECUTABLE, Tree
 from mlq.errors import NotFoundError, StepError, UnavailableError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _STALE_S = 24 * 3600
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Staged:
@@ -79,8 +82,9 @@ class LocalObjects:
             raise missing(digest) from None
 
     def exists(self, digest: str) -> bool:
-        """Whether the object is here, complete."""
-        return self.path(digest).is_file()
+        """Whether the object is here, complete, and not just a link to a file elsewhere."""
+        path = self.path(digest)
+        return path.is_file() and not path.is_symlink()
 
     def read(self, digest: str) -> BinaryIO:
         """Open the object for reading. Raises NotFoundError."""
@@ -104,7 +108,8 @@ class LocalObjects:
         """
         with self._reported():
             final = self.path(digest)
-            if not _has_size(final, os.fstat(staged.descriptor).st_size):
+            has_size = _has_size(final, os.fstat(staged.descriptor).st_size)
+            if not has_size or final.is_symlink() or not self.claim(digest):
                 os.fchmod(staged.descriptor, 0o400)
                 os.fsync(staged.descriptor)
                 self._make_folder(final.parent)
@@ -112,6 +117,66 @@ class LocalObjects:
             # Also where another writer was first: its own flush may not have happened yet.
             _flush_folder(final.parent)
         staged.discard()
+
+    def refer(self, digest: str, file: Path) -> None:
+        """Let a symbolic link to `file` be the object, in place of another link."""
+        with self._reported():
+            final = self.path(digest)
+            self._make_folder(final.parent)
+            staged = self._fresh()
+            staged.symlink_to(file)
+            staged.replace(final)
+
+    def write_link(self, digest: str, content: bytes) -> None:
+        """Keep what stands in for the object's bytes."""
+        with self._reported():
+            final = self._link(digest)
+            self._make_folder(final.parent)
+            staged = self._fresh()
+            staged.write_bytes(content)
+            staged.replace(final)
+            _flush_folder(final.parent)
+
+    def read_link(self, digest: str) -> bytes | None:
+        """What stands in for the object's bytes."""
+        try:
+            return self._link(digest).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def claim(self, digest: str) -> bool:
+        """Whether the object, or what stands in for it, is here; if so as if it were stored now."""
+        with self._reported(), self._held(fcntl.LOCK_SH):
+            found = False
+            for path in (self.path(digest), self._link(digest)):
+                with suppress(FileNotFoundError):
+                    os.utime(path, follow_symlinks=False)
+                    found = True
+            return found
+
+    def used_at(self, digest: str) -> datetime | None:
+        """When it was last stored or claimed, by this machine's clock; None where it is not."""
+        times = []
+        for path in (self.path(digest), self._link(digest)):
+            with suppress(FileNotFoundError):
+                times.append(path.lstat().st_mtime_ns)
+        return _EPOCH + timedelta(microseconds=max(times) // 1000) if times else None
+
+    def stored(self) -> Iterator[tuple[str, int]]:
+        """Every object and every stand-in: digest and size in bytes."""
+        for folder in ("objects", "links"):
+            for path in (self.root / folder).glob("??/*"):
+                with suppress(FileNotFoundError):
+                    if is_digest(path.name):
+                        yield path.name, path.lstat().st_size
+
+    def remove(self, digest: str, *, used_at: datetime) -> bool:
+        """Drop the object unless it was stored or claimed after `used_at`; whether it was."""
+        with self._reported(), self._held(fcntl.LOCK_EX):
+            if self.used_at(digest) != used_at:
+                return False
+            self.delete(digest)
+            return True
 
     def flush(self, digest: str) -> None:
         """See to it that a name another writer has just made outlives a power cut."""
@@ -122,6 +187,7 @@ class LocalObjects:
         """Drop the object and what was made of it; a no-op where there is none."""
         with self._reported():
             self.path(digest).unlink(missing_ok=True)
+            self._link(digest).unlink(missing_ok=True)
             remove_folder(self._names(digest))
             remove_folder(self._tree(digest))
 
@@ -239,6 +305,9 @@ class LocalObjects:
         for made in folders:
             made.chmod(0o500)
 
+    def _link(self, digest: str) -> Path:
+        return self.root / "links" / check_digest(digest)[:2] / digest
+
     def _names(self, digest: str) -> Path:
         return self.root / "names" / check_digest(digest)[:2] / digest
 
@@ -256,6 +325,16 @@ class LocalObjects:
             folder.mkdir(mode=0o700, exist_ok=True)
             _flush_folder(folder.parent)
         return folder
+
+    @contextmanager
+    def _held(self, how: int) -> Iterator[None]:
+        """Nobody removes an object while others claim it."""
+        descriptor = os.open(self._make_folder(self.root), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, how)
+            yield
+        finally:
+            os.close(descriptor)
 
     @contextmanager
     def _reported(self) -> Iterator[None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Literal, Self
@@ -13,6 +15,7 @@ from mlq.artifacts import cache as cache_folder
 from mlq.artifacts.digests import CHUNK_BYTES, Blob, check_digest, check_name, open_regular
 from mlq.artifacts.local import LocalObjects, Staged
 from mlq.artifacts.remote import RemoteObjects
+from mlq.artifacts.sources import Link, read_chunks
 from mlq.artifacts.trees import (
     MAX_MANIFEST_BYTES,
     MODE_EXECUTABLE,
@@ -26,6 +29,7 @@ from mlq.artifacts.trees import (
 from mlq.errors import (
     ConflictError,
     MlqError,
+    NotFoundError,
     SettingsError,
     StepError,
     TooLargeError,
@@ -84,7 +88,7 @@ class Store:
         """Store the bytes of a regular file. Raises StepError for links, devices and such."""
         with open_regular(path) as (file, _):
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-            if self.exists(digest):
+            if self.exists(digest) and self.claim(digest):
                 if self._remote is None:
                     self._files.flush(digest)
                 return Blob(digest, self.size(digest))
@@ -135,10 +139,26 @@ class Store:
             is_executable = file.stat().st_mode & 0o100
             mode = MODE_EXECUTABLE if is_executable else MODE_PLAIN
             entries.append(Entry(path, blob.digest, blob.size_bytes, mode))
+        return self.put_entries(entries)
+
+    def put_entries(self, entries: Iterable[Entry]) -> Tree:
+        """Store a folder of files that are stored already.
+
+        Raises StepError for paths that cannot be kept, TooLargeError for too many of them.
+        """
         manifest = write_manifest(entries)
         if len(manifest) > MAX_MANIFEST_BYTES:
-            raise TooLargeError(f"The list of files of {folder} is too long to be stored.")
+            raise TooLargeError("The list of the folder's files is too long to be stored.")
         return read_manifest(manifest, digest=self.put_stream([manifest]).digest)
+
+    def add_link(self, digest: str, link: Link) -> None:
+        """Let bytes that lie elsewhere be read as if they were stored; a no-op where they are.
+
+        The caller has hashed them. A file is read where it lies, as long as its size and time of
+        modification are those of the link; other sources are fetched when they are first read.
+        """
+        if not (self.exists(digest) and self.claim(digest)):
+            self._objects.write_link(check_digest(digest), link.dump())
 
     def tree(self, digest: str) -> Tree:
         """The entries of a stored tree. Raises NotFoundError, StepError when it is not a tree."""
@@ -150,13 +170,64 @@ class Store:
         """Whether the blob or tree is stored, complete."""
         return self._objects.exists(check_digest(digest))
 
+    def claim(self, digest: str) -> bool:
+        """Whether the blob or tree is stored; if so it counts as stored now, so that it is not
+        removed before the caller has named it."""
+        return self._objects.claim(check_digest(digest))
+
+    def used_at(self, digest: str) -> datetime | None:
+        """When it was last stored or claimed, by the store's clock; None where it is not stored."""
+        return self._objects.used_at(check_digest(digest))
+
+    def stored(self) -> Iterator[tuple[str, int]]:
+        """Digests and sizes in bytes of everything that is stored, files of trees included."""
+        return self._objects.stored()
+
+    def files_of(self, digest: str) -> Iterator[str]:
+        """Digests of the files of a stored tree, repeated; none for anything else."""
+        if not self.exists(digest):
+            return
+        with self.read(digest) as file:
+            is_tree = file.read(11) == b'{"entries":'
+        if is_tree:
+            try:
+                yield from (entry.digest for entry in self.tree(digest).entries)
+            except StepError:
+                return  # a file that looks like the list of a folder
+
+    def remove(self, digest: str, *, used_at: datetime) -> bool:
+        """Drop what nothing names, unless it was stored or claimed after `used_at`; whether it was.
+
+        With its unpacked folder. Hosts may keep it in their caches for a while.
+        """
+        is_gone = self._objects.remove(check_digest(digest), used_at=used_at)
+        if is_gone and self._remote is not None:
+            self._files.delete(digest)
+        return is_gone
+
     def size(self, digest: str) -> int:
         """Size in bytes of a blob, or of a tree's manifest. Raises NotFoundError."""
-        return self._objects.size(check_digest(digest))
+        try:
+            return self._objects.size(check_digest(digest))
+        except NotFoundError:
+            link = self._find_link(digest)
+            if link is None:
+                raise
+            return link.size_bytes
 
     def read(self, digest: str) -> BinaryIO:
-        """Open a blob for reading; the caller closes it. Raises NotFoundError."""
-        return self._objects.read(check_digest(digest))
+        """Open a blob for reading; the caller closes it.
+
+        Raises NotFoundError, and as `fetch` does for bytes that lie elsewhere.
+        """
+        if self._files.path(check_digest(digest)).is_symlink():
+            return self._local(digest).open("rb")
+        try:
+            return self._objects.read(digest)
+        except NotFoundError:
+            if self._find_link(digest) is None:
+                raise
+            return self._local(digest).open("rb")
 
     def fetch(
         self,
@@ -174,7 +245,8 @@ class Store:
             and keeps it whatever the cache drops. Without it the path is shared by all readers,
             and kept by the cache for an hour after its last fetch.
         Nothing is copied on one file system (hard links), except executable files of trees.
-        Raises NotFoundError, StepError for a manifest that is unsafe, UnavailableError.
+        Raises NotFoundError, StepError for a manifest that is unsafe or for bytes elsewhere that
+        changed since they were registered (`data_changed`), UnavailableError.
         """
         check_digest(digest)
         if name is not None:
@@ -183,6 +255,9 @@ class Store:
             self._local(digest)
             return self._files.file(digest, name=name, into=into)
         if into is None and (shared := self._files.unpacked(digest)):
+            if self._files.read_link(digest) is not None:
+                for entry in self.tree(digest).entries:
+                    self._local(entry.digest)
             if self._remote is not None:
                 cache_folder.touch(shared)
             return shared
@@ -190,6 +265,8 @@ class Store:
         for entry in tree.entries:
             self._local(entry.digest)
         final = None if into is None else into / (name or digest)
+        if any(self._files.path(entry.digest).is_symlink() for entry in tree.entries):
+            self._files.write_link(digest, b"")  # whoever comes again looks at its files again
         return self._files.tree(tree, into=final)
 
     def check(self) -> None:
@@ -222,31 +299,86 @@ class Store:
     def _local(self, digest: str) -> Path:
         """The object's path on this machine, fetched into the cache when it is not there."""
         path = self._files.path(digest)
-        if self._remote is None:
-            if not path.is_file():
-                self._files.size(digest)  # raises NotFoundError
+        if path.is_symlink():
+            return self._follow(digest)
+        if self._remote is not None:
+            cache_folder.touch(path)
+        if path.is_file():
             return path
-        cache_folder.touch(path)
-        if not path.is_file():
-            staged = self._files.stage()
-            try:
-                hashed = hashlib.sha256()
-                with self._remote.read(digest) as source:
-                    while chunk := self._read(source):
-                        hashed.update(chunk)
-                        staged.write(chunk)
-                if hashed.hexdigest() != digest:
-                    raise UnavailableError(
-                        f"The artifact store {self._remote.url} returned other bytes for {digest}.",
-                        code="artifact_corrupt",
-                        hint="Run again; if it stays so, the object there is damaged: delete it "
-                        "and run the job that made it again.",
-                    )
-                self._note_cached(staged.path.stat().st_size)
-                self._files.publish(staged, digest)
-            finally:
-                staged.discard()
+        try:
+            if self._remote is None:
+                self._files.size(digest)  # raises NotFoundError
+            else:
+                self._download(digest, self._remote)
+        except NotFoundError:
+            if self._find_link(digest) is None:
+                raise
+            return self._follow(digest)
         return path
+
+    def _download(self, digest: str, remote: RemoteObjects) -> None:
+        staged = self._files.stage()
+        try:
+            hashed = hashlib.sha256()
+            with remote.read(digest) as source:
+                while chunk := self._read(source):
+                    hashed.update(chunk)
+                    staged.write(chunk)
+            if hashed.hexdigest() != digest:
+                raise UnavailableError(
+                    f"The artifact store {remote.url} returned other bytes for {digest}.",
+                    code="artifact_corrupt",
+                    hint="Run again; if it stays so, the object there is damaged: delete it "
+                    "and run the job that made it again.",
+                )
+            self._note_cached(staged.path.stat().st_size)
+            self._files.publish(staged, digest)
+        finally:
+            staged.discard()
+
+    def _find_link(self, digest: str) -> Link | None:
+        content = self._objects.read_link(digest)
+        return None if content is None else Link.load(content)
+
+    def _follow(self, digest: str) -> Path:
+        """The path of bytes that lie elsewhere, if they are still those that were registered."""
+        link = self._find_link(digest)
+        if link is None:
+            raise NotFoundError(f"There is no artifact {digest}.", code="artifact_not_found")
+        path = self._files.path(digest)
+        file = link.source.path
+        if file is not None:
+            try:
+                status = file.stat()
+            except OSError as error:
+                raise StepError(
+                    f"{link.source.shown} cannot be read: {error.strerror}.",
+                    code="source_missing",
+                    hint="It was registered without a copy: make it readable on this machine.",
+                ) from None
+            if (status.st_size, status.st_mtime_ns) != (link.size_bytes, link.modified_ns):
+                raise _changed(link)
+            if not path.is_symlink():
+                self._files.refer(digest, file)
+            return path
+        with self._staged_link(link, digest) as staged:
+            self._note_cached(staged.path.stat().st_size)
+            self._files.publish(staged, digest)
+        return path
+
+    @contextmanager
+    def _staged_link(self, link: Link, digest: str) -> Iterator[Staged]:
+        staged = self._files.stage()
+        try:
+            hashed = hashlib.sha256()
+            for chunk in read_chunks(link.source):
+                hashed.update(chunk)
+                staged.write(chunk)
+            if hashed.hexdigest() != digest:
+                raise _changed(link)
+            yield staged
+        finally:
+            staged.discard()
 
     def _read(self, source: BinaryIO) -> bytes:
         try:
@@ -263,6 +395,14 @@ class Store:
         if self._untrimmed * 16 >= self._cache_bytes:
             cache_folder.trim(self._files, max_bytes=max(0, self._cache_bytes - size_bytes))
             self._untrimmed = 0
+
+
+def _changed(link: Link) -> StepError:
+    return StepError(
+        f"{link.source.shown} changed since it was registered.",
+        code="data_changed",
+        hint="Register it again as a new version: versions never change.",
+    )
 
 
 class Writer:
