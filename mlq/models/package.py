@@ -2,8 +2,10 @@
 
     MLmodel             flavors, signature and mlq's own metadata, YAML
     model.skops         the pipeline; it takes raw rows
+    model.onnx          the same for ONNX Runtime, where it is; see `mlq.models.onnx`
     input_example.json  a few raw rows, as {columns, data}
     serving_input_example.json   the same rows as a request body
+    training_profile.json   what later rows are compared with; see `mlq.models.profile`
     requirements.txt  python_env.yaml
 
 Reading one never unpickles: see `mlq.models.trust`.
@@ -12,11 +14,12 @@ Reading one never unpickles: see `mlq.models.trust`.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import platform
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,12 +28,16 @@ from uuid import uuid4
 import yaml
 
 from mlq.errors import StepError
+from mlq.models import onnx
 from mlq.models import signature as signatures
+from mlq.models.onnx import ONNX_FILE, OnnxModel
 from mlq.models.signature import Signature
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 MLMODEL = "MLmodel"
 MODEL_FILE = "model.skops"
@@ -47,7 +54,8 @@ class LoadedModel:
 
     task: classification or regression. classes: labels as in the training data, in the order of
     `predict_proba`'s columns; empty for regression. target: the column that was learned, if known.
-    metadata: what was stored with the model (estimator, params, metrics, seed …).
+    metadata: what was stored with the model (estimator, params, metrics, seed …). onnx: the same
+    model for ONNX Runtime, where the package has it and it was asked for.
     """
 
     pipeline: Any
@@ -56,6 +64,7 @@ class LoadedModel:
     classes: tuple[Any, ...] = ()
     target: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    onnx: OnnxModel | None = None
 
     @property
     def has_probabilities(self) -> bool:
@@ -137,14 +146,26 @@ def write_package(
             code="model_not_storable",
             hint="skops stores scikit-learn-compatible estimators without functions of their own.",
         ) from error
+    from mlq.models.profile import PROFILE_FILE, make_profile
     from mlq.models.trust import check_types
 
+    exported = onnx.export_model(
+        pipeline,
+        rows[[column["name"] for column in columns]],
+        kinds=[column["kind"] for column in columns],
+        has_probabilities=task == "classification" and hasattr(pipeline, "predict_proba"),
+    )
+    if exported is not None:
+        (path / ONNX_FILE).write_bytes(exported)
     _write_example(path, example)
+    profile = make_profile(pipeline, rows, columns=columns, task=task)
+    (path / PROFILE_FILE).write_text(json.dumps(profile), encoding="utf-8")
     _write_environment(path, requirements)
     document = _mlmodel(
         trusted=check_types(trusted),
         signature=signature,
         metadata={"mlq": {"task": task, "target": target, **metadata}},
+        has_onnx=exported is not None,
         size=sum(file.stat().st_size for file in path.iterdir()),
     )
     text = yaml.safe_dump(document, sort_keys=True, allow_unicode=True)
@@ -153,12 +174,18 @@ def write_package(
 
 
 def _mlmodel(
-    *, trusted: list[str], signature: Signature, metadata: Mapping[str, Any], size: int
+    *,
+    trusted: list[str],
+    signature: Signature,
+    metadata: Mapping[str, Any],
+    has_onnx: bool,
+    size: int,
 ) -> dict[str, Any]:
     import sklearn
 
     return {
         "flavors": {
+            **({"onnx": _onnx_flavor()} if has_onnx else {}),
             "python_function": {
                 "env": {"virtualenv": "python_env.yaml"},
                 "loader_module": "mlflow.sklearn",
@@ -188,6 +215,17 @@ def _mlmodel(
         "signature": signature.as_mlmodel(),
         "type_hint_from_example": False,
         "utc_time_created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
+    }
+
+
+def _onnx_flavor() -> dict[str, Any]:
+    from importlib.metadata import version
+
+    return {
+        "code": None,
+        "data": ONNX_FILE,
+        "onnx_version": version("onnx"),
+        "providers": ["CPUExecutionProvider"],
     }
 
 
@@ -229,8 +267,11 @@ def _write_environment(path: Path, requirements: Sequence[str]) -> None:
     (path / "python_env.yaml").write_text(text, encoding="utf-8")
 
 
-def load_package(path: Path) -> LoadedModel:
+def load_package(path: Path, *, with_onnx: bool = False) -> LoadedModel:
     """Read a package; nothing in it is unpickled or imported beyond trusted classes.
+
+    with_onnx: read its ONNX model, too, where it has one, ONNX Runtime is installed, and both
+    answer the example in the package alike.
 
     Raises StepError: `invalid_model` for a folder that is no package or a damaged one,
     `untrusted_model` for one whose content is refused.
@@ -253,7 +294,7 @@ def load_package(path: Path) -> LoadedModel:
     metadata = (document.get("metadata") or {}).get("mlq") or {}
     classes = getattr(pipeline, "classes_", None)
     task = metadata.get("task") or ("regression" if classes is None else "classification")
-    return LoadedModel(
+    model = LoadedModel(
         pipeline=pipeline,
         signature=_read_signature(document),
         task=task,
@@ -261,6 +302,31 @@ def load_package(path: Path) -> LoadedModel:
         target=metadata.get("target"),
         metadata=metadata,
     )
+    return replace(model, onnx=_load_onnx(path, model)) if with_onnx else model
+
+
+def _load_onnx(path: Path, model: LoadedModel) -> OnnxModel | None:
+    """The package's ONNX model, unless it is not to be trusted with requests."""
+    file, example = path / ONNX_FILE, path / EXAMPLE_FILE
+    types = [field.type for field in model.signature.inputs]
+    if not (file.is_file() and example.is_file() and onnx.is_numeric(types)):
+        return None
+    import pandas as pd
+
+    try:
+        opened = onnx.open_model(file, has_probabilities=model.has_probabilities)
+        table = json.loads(example.read_text(encoding="utf-8"))
+        rows = pd.DataFrame(table["data"], columns=table["columns"], dtype="float64")
+        rows = rows[[field.name for field in model.signature.inputs]]
+        reason = onnx.find_difference(opened, model.pipeline, rows)
+    except ImportError:
+        return None
+    except Exception as error:  # a damaged file fails in many ways; the original serves
+        reason = f"{type(error).__name__}: {error}"
+    if reason is not None:
+        log.warning("the model's ONNX form is not used: %.300s", reason)
+        return None
+    return opened
 
 
 def read_mlmodel(path: Path) -> dict[str, Any]:
@@ -277,6 +343,11 @@ def read_mlmodel(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("flavors"), dict):
         raise _invalid(f"its {MLMODEL} file names no flavors")
     return document
+
+
+def read_signature(path: Path) -> Signature:
+    """The signature of the package at `path`. Raises StepError (code `invalid_model`)."""
+    return _read_signature(read_mlmodel(path))
 
 
 def _read_signature(document: Mapping[str, Any]) -> Signature:

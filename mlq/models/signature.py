@@ -106,3 +106,33 @@ def _parse_fields(text: str | None) -> tuple[Field, ...]:
         for entry in json.loads(text or "[]")
         if "name" in entry and isinstance(entry.get("type"), str) and entry["type"] != "tensor"
     )
+
+
+#: Types between which a request need not change: a number is a number to a model of mlq.
+_NUMBERS = frozenset({"long", "integer", "double", "float"})
+
+
+def find_breaks(present: Signature, wanted: Signature) -> list[str]:
+    """What a caller of `present` would notice if `wanted` answered instead, in words.
+
+    A column that only `present` knows is left out with a warning, which breaks nothing.
+    """
+    breaks = []
+    known = {field.name: field for field in present.inputs}
+    for field in wanted.inputs if present.inputs else ():
+        before = known.get(field.name)
+        if before is None:
+            if field.required:
+                breaks.append(f"it needs the column '{field.name}'")
+        elif not _is_like(before, field):
+            breaks.append(f"the column '{field.name}' is {field.type}, not {before.type}")
+        elif field.required and not before.required:
+            breaks.append(f"the column '{field.name}' may not be left out")
+    for before, after in zip(present.outputs, wanted.outputs, strict=False):
+        if not _is_like(before, after):
+            breaks.append(f"it predicts {after.type}, not {before.type}")
+    return breaks
+
+
+def _is_like(one: Field, other: Field) -> bool:
+    return one.type == other.type or {one.type, other.type} <= _NUMBERS

@@ -167,3 +167,54 @@ def test_deploy_needs_a_version_not_an_alias(database: Database, churn: str) -> 
         endpoints.deploy(
             conn, model="models:/churn@staging", endpoint="shop", alias="staging", actor="ann"
         )
+
+
+def test_copies_go_to_deployments_without_traffic(database: Database, churn: str) -> None:
+    deploy(database, 1, alias="production")
+    deploy(database, 2, alias="staging")
+    with database.write() as conn:
+        shop = endpoints.set_mirror_traffic(conn, name="shop", mirror={"staging": 10}, actor="ann")
+        assert shop.mirror_traffic == {"staging": 10}
+        assert routing.read_routing(conn).endpoints["shop"].mirror == {"staging": 10}
+        for wrong in ({"production": 5}, {"staging": 101}, {"staging": -1}):
+            with pytest.raises(MlqError) as caught:
+                endpoints.set_mirror_traffic(conn, name="shop", mirror=wrong, actor="ann")
+            assert caught.value.code == "invalid"
+        with pytest.raises(NotFoundError):
+            endpoints.set_mirror_traffic(conn, name="shop", mirror={"blue": 1}, actor="ann")
+        endpoints.delete_deployment(conn, endpoint="shop", name="staging", actor="ann")
+        assert endpoints.find(conn, "shop").mirror_traffic == {}
+
+
+def test_what_is_said_of_a_deployment_stays_when_it_is_pointed_elsewhere(
+    database: Database, churn: str
+) -> None:
+    with database.write() as conn:
+        endpoints.create(conn, name="shop", actor="ann", tags={"team": "growth"})
+        made = endpoints.put_deployment(
+            conn,
+            endpoint="shop",
+            name="blue",
+            model="models:/churn/1",
+            actor="ann",
+            description="the first",
+            tags={"a": "b"},
+            settings={"request_timeout_ms": 500},
+        )
+        again = endpoints.put_deployment(
+            conn, endpoint="shop", name="blue", model="models:/churn/2", actor="ann"
+        )
+    assert (made.description, made.tags, made.settings) == (
+        "the first",
+        {"a": "b"},
+        {"request_timeout_ms": 500},
+    )
+    assert (again.version, again.settings) == (2, {"request_timeout_ms": 500})
+
+
+def test_what_a_rollback_goes_back_to_is_known_to_servers(database: Database, churn: str) -> None:
+    deploy(database, 1, alias="production")
+    with database.write() as conn:
+        models.set_alias(conn, name=churn, alias="production", version=3, actor="ann")
+        spares = routing.read_routing(conn).spares
+    assert [one.version for one in spares] == [1]

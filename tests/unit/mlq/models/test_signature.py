@@ -3,7 +3,14 @@ import pandas as pd
 import pytest
 
 from mlq.errors import StepError
-from mlq.models.signature import Field, Signature, infer_fields, infer_output, parse_signature
+from mlq.models.signature import (
+    Field,
+    Signature,
+    find_breaks,
+    infer_fields,
+    infer_output,
+    parse_signature,
+)
 from tests.unit.mlq.models.conftest import COLUMNS
 
 
@@ -39,3 +46,30 @@ def test_check_names_what_is_missing(rows: pd.DataFrame) -> None:
     assert "the columns 'c', 'f', 'd'" in caught.value.message
     with pytest.raises(StepError, match="the column 'c'"):
         signature.check(rows.drop(columns="c"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ([Field("age", "long"), Field("plan", "string")], []),
+        ([Field("age", "double"), Field("plan", "string")], []),
+        ([Field("age", "long")], []),
+        ([Field("age", "long"), Field("city", "string", required=False)], []),
+        ([Field("age", "long"), Field("city", "string")], ["it needs the column 'city'"]),
+        ([Field("age", "string")], ["the column 'age' is string, not long"]),
+        ([Field("note", "string")], ["the column 'note' may not be left out"]),
+    ],
+)
+def test_breaks_are_what_a_caller_would_notice(wanted: list[Field], said: list[str]) -> None:
+    present = Signature(
+        (Field("age", "long"), Field("plan", "string"), Field("note", "string", required=False))
+    )
+    assert find_breaks(present, Signature(tuple(wanted))) == said
+
+
+def test_another_type_of_prediction_is_a_break() -> None:
+    columns = (Field("age", "long"),)
+    present = Signature(columns, (Field("prediction", "string"),))
+    numbers = Signature(columns, (Field("prediction", "double"),))
+    assert find_breaks(present, numbers) == ["it predicts double, not string"]
+    assert find_breaks(Signature(), numbers) == []
