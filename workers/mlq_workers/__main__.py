@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from mlq.errors import MlqError
+from mlq.errors import MlqError, SettingsError
+from mlq.spec.references import parse_compute
 
 
 def main(argv: list[str]) -> int:
@@ -33,13 +34,13 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    computes = [_read_compute(name) for name in options.queues.split(",") if name.strip()]
     from celery import signals
 
     from mlq_workers import resources
     from mlq_workers.celery import app, settings
 
     slots = options.concurrency or max(1, int(resources.host_facts().cores))
-    computes = [name.strip() for name in options.queues.split(",") if name.strip()]
     name = options.name or f"{'-'.join(computes)}-{os.getpid()}@%h"
 
     def announce(**_: object) -> None:
@@ -47,23 +48,35 @@ def _run(options: argparse.Namespace) -> int:
         print(describe(settings.broker_url, computes, slots), file=sys.__stdout__, flush=True)
 
     signals.worker_ready.connect(announce, weak=False)
-    app.worker_main(
-        [
-            "--quiet",  # no banner
-            "worker",
-            "--queues",
-            ",".join(settings.queue(compute) for compute in computes),
-            "--concurrency",
-            str(slots),
-            "--hostname",
-            name if "@" in name else f"{name}@%h",
-            "--loglevel",
-            options.loglevel,
-            "--without-gossip",
-            "--without-mingle",  # asking other workers costs a second, and we keep no revokes
-        ]
+    # as `celery worker` does, without the rest of Celery's command line, which costs memory
+    worker = app.Worker(
+        queues=[settings.queue(compute) for compute in computes],
+        concurrency=slots,
+        hostname=node_name(name),
+        loglevel=options.loglevel,
+        quiet=True,  # no banner
+        without_gossip=True,
+        without_mingle=True,  # asking other workers costs a second, and we keep no revokes
     )
-    return 0
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def _read_compute(text: str) -> str:
+    compute = parse_compute(text)
+    if compute is None:
+        raise SettingsError(
+            f"'{text.strip()}' cannot name a compute: letters, digits, '.', '_' and '-' only.",
+            hint="Give several with commas: -Q cpu,gpu.",
+        )
+    return compute
+
+
+def node_name(name: str) -> str:
+    """`NAME@HOST` for Celery; %h is this host's name."""
+    from celery.utils.nodenames import host_format
+
+    return str(host_format(name if "@" in name else f"{name}@%h"))
 
 
 def describe(broker_url: str, computes: Sequence[str], slots: int) -> str:

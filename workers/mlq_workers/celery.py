@@ -11,6 +11,7 @@ from typing import Any
 from celery import signals
 from celery.exceptions import Ignore, SecurityWarning
 
+from mlq import crash
 from mlq.broker import STEP_TASK, make_app
 from mlq.settings import load_settings
 from mlq_workers import process
@@ -31,12 +32,15 @@ app.steps["consumer"].add(BatchedEvents)
 @app.task(name=STEP_TASK, ignore_result=True, typing=False)  # type: ignore[untyped-decorator]
 def step(job_id: str) -> None:
     """Execute one leaf. Ignore ends the chain quietly: its next link is not due."""
+    crash.reach("message.acknowledged")
     if not process.executor(settings).execute(job_id):
         raise Ignore
+    crash.reach("message.before_next_link")
 
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
 def _prepare_process(**_: Any) -> None:
+    process.end_if_orphaned()
     process.executor(settings)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from mlq.db import registry
 from mlq.errors import StepError
-from mlq.service import endpoints, models
+from mlq.service import endpoints, models, rollouts
 from mlq.service.execution import Attempt
 from mlq_workers.components.base import DeployModel, Effect, RegisterModel
 
@@ -41,12 +41,24 @@ def _register(conn: Connection, attempt: Attempt, effect: RegisterModel) -> Mapp
 
 
 def _deploy(conn: Connection, attempt: Attempt, effect: DeployModel) -> Mapping[str, Any]:
-    endpoints.deploy(
-        conn,
-        model=effect.model,
-        endpoint=effect.endpoint,
-        alias=effect.alias,
-        actor=attempt.claim.submitted_by,
-        job_id=attempt.claim.id,
-    )
+    actor, job_id = attempt.claim.submitted_by, attempt.claim.id
+    if effect.policy is None:
+        endpoints.deploy(
+            conn,
+            model=effect.model,
+            endpoint=effect.endpoint,
+            alias=effect.alias,
+            actor=actor,
+            job_id=job_id,
+        )
+    else:
+        rollouts.start(
+            conn,
+            model=effect.model,
+            endpoint=effect.endpoint,
+            alias=effect.alias,
+            policy=effect.policy,
+            actor=actor,
+            job_id=job_id,
+        )
     return {"endpoint": {"type": "string", "value": effect.endpoint}}

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from mlq.artifacts import Store
 from mlq.broker import Broker
 from mlq.db import Database
-from mlq.db.transitions import StaleAttempt
+from mlq.db.transitions import AskGpus, StaleAttempt
 from mlq.db.window import Delivery
 from mlq.errors import MlqError, UnavailableError
 from mlq.lifecycle import Reason, Role, State
@@ -26,6 +26,7 @@ from mlq.settings import Settings
 from mlq_workers.board import Seat
 from mlq_workers.clock import boot_time
 from mlq_workers.ending import Ending
+from mlq_workers.gpus import no_gpus
 from mlq_workers.handlers import CommandHandler, ComponentHandler, Handler
 from mlq_workers.reporter import Reporter
 from mlq_workers.sweeps import BestHandler, RunnerHandler
@@ -40,6 +41,7 @@ class Executor:
     """What a pool process has open. One leaf at a time.
 
     component_handler, command_handler: who runs a component ("mlq:…") and who runs a command.
+    ask_gpus: what a step that asks for GPU memory would hold of this slot's.
     """
 
     settings: Settings
@@ -50,6 +52,7 @@ class Executor:
     worker: str
     component_handler: ComponentHandler
     command_handler: CommandHandler
+    ask_gpus: AskGpus = no_gpus
     clock: Callable[[], float] = boot_time
     specs: SpecCache = field(default_factory=SpecCache)
     _unfilled: int = 0  # messages worked off since the window was last filled
@@ -99,13 +102,18 @@ class Executor:
                     shutil.rmtree(scratch, ignore_errors=True)
 
     def _begin(self, job_id: str) -> Attempt | None:
-        return self.database.transact_single(
-            execution.begin,
-            job_id,
-            worker=self.worker,
-            lease_s=self.settings.lease_s,
-            spec_cache=self.specs,
-        )
+        given: dict[str, Any] = {
+            "worker": self.worker,
+            "lease_s": self.settings.lease_s,
+            "spec_cache": self.specs,
+        }
+        attempt = self.database.transact_single(execution.begin, job_id, **given)
+        if attempt is None:
+            # nothing to take, or not in one statement
+            attempt = self.database.transact(
+                execution.begin_limited, job_id, **given, ask_gpus=self.ask_gpus
+            )
+        return attempt
 
     def _end_early(self, attempt: Attempt) -> bool:
         try:
@@ -136,8 +144,9 @@ class Executor:
         return self._end(attempt, ending, reporter.rest(ending.artifacts))
 
     def _handler_of(self, attempt: Attempt) -> Handler:
-        if attempt.claim.role is not None:
-            return self._handlers[attempt.claim.role]
+        of_sweep = self._handlers.get(attempt.claim.role or "")
+        if of_sweep is not None:  # an iteration of a loop is a step like any other
+            return of_sweep
         return self.component_handler if attempt.claim.component else self.command_handler
 
     def _end(self, attempt: Attempt, ending: Ending, said: Report) -> bool:

@@ -13,10 +13,13 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from mlq.db import limits
+from mlq.db.limits import Demand
 from mlq.errors import SettingsError
 
 #: MLQ_GPUS with this value: a worker of a GPU queue that knowingly has none (a rehearsal).
 NO_GPUS = "none"
+_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +173,48 @@ def select_gpus(
     return chosen
 
 
-def assign(slot: int, gpus: Sequence[Gpu]) -> tuple[str, ...]:
-    """What CUDA_VISIBLE_DEVICES is for `slot` (from 0): one GPU each, in turn; () without any.
+def assign(slot: int, uuids: Sequence[str], *, slots: int) -> tuple[str, ...]:
+    """What CUDA_VISIBLE_DEVICES is for `slot` (from 0) of `slots`; () without any GPU.
 
-    A UUID, because indices mean different GPUs to CUDA and to nvidia-smi.
+    Each slot has one GPU, in turn, or several where there are more GPUs than slots. UUIDs, because
+    indices mean different GPUs to CUDA and to nvidia-smi.
     """
-    return (gpus[slot % len(gpus)].uuid,) if gpus else ()
+    if not uuids:
+        return ()
+    return tuple(uuids[slot::slots]) if slots < len(uuids) else (uuids[slot % len(uuids)],)
+
+
+def ask_memory(
+    memory_bytes: int, *, uuids: Sequence[str], driver: Driver = _NVIDIA
+) -> list[Demand]:
+    """What a step would hold that asks for `memory_bytes` of each GPU of its slot.
+
+    The capacity is all of a GPU's memory, for what steps have asked for; what the GPU itself says
+    is free counts too, since others may use it. A slot without a GPU has no room for it.
+    """
+    wanted = -(-memory_bytes // _MIB)
+    if not uuids:
+        return [Demand(limits.GPU, NO_GPUS, wanted, capacity=0)]
+    known = {gpu.uuid: gpu for gpu in driver.gpus() or []}
+    demands = []
+    for uuid in uuids:
+        gpu = _find(uuid, list(known.values()))
+        used = driver.usage(gpu).memory_used_bytes if gpu is not None else None
+        demands.append(
+            Demand(
+                limits.GPU,
+                gpu.uuid if gpu is not None else uuid,
+                wanted,
+                capacity=gpu.memory_bytes // _MIB if gpu is not None else 0,
+                free=None if gpu is None or used is None else (gpu.memory_bytes - used) // _MIB,
+            )
+        )
+    return demands
+
+
+def no_gpus(memory_bytes: int) -> list[Demand]:
+    """Of a worker that knowingly has none: a rehearsal holds nothing."""
+    return []
 
 
 def gpu_usage(gpus: Sequence[Gpu], *, driver: Driver = _NVIDIA) -> list[GpuUsage]:

@@ -414,7 +414,8 @@ def run(identity: Identity, *, board: Path, settings: Settings) -> None:
     reconciler = Reconciler(
         holder=identity.id,
         settings=settings,
-        database=Database.open(settings.database, pool_size=1),
+        # one connection for its passes, one for what waits on stores and hooks, one for pruning
+        database=Database.open(settings.database, pool_size=3),
         broker=broker,
     )
     reconciling = threading.Thread(target=reconciler.run, name="reconcile", daemon=True)

@@ -43,13 +43,14 @@ class KeeperStep(bootsteps.StartStopStep):  # type: ignore[misc]
             slots=int(parent.concurrency),
             computes=self._computes(parent),
         )
+        # Before the keeper, which has no use for it: importing writes to nearly every page that is
+        # there, and each page that was shared with a process already would then be there twice.
+        process.preload_components()
         self._identity = self._identify(parent)
         self._first = Fork(
             partial(keeper.run, self._identity, board=process.board_path(), settings=self._settings)
         )
         self._keeper: Fork | subprocess.Popen[bytes] = self._first
-        # after the fork, since the keeper has no use for it
-        process.preload_components()
 
     def start(self, parent: Any) -> None:
         """Let the keeper begin; it registers the worker."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import tempfile
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +16,23 @@ from mlq.artifacts import Store
 from mlq.broker import Broker
 from mlq.db import Database
 from mlq.errors import SettingsError
-from mlq.service import installation
+from mlq.service import attempt_tokens, installation
 from mlq.settings import Settings
-from mlq_workers import components, gpus, resources
+from mlq_workers import components, gpus, memory, resources
 from mlq_workers.board import Board
 from mlq_workers.clock import boot_time
+from mlq_workers.environments import Environments
 from mlq_workers.executor import Executor
-from mlq_workers.handlers import CommandHandler, ComponentHandler
+from mlq_workers.handlers import CommandHandler, ComponentHandler, OwnAccess
+from mlq_workers.runner import WarmStarts, command_environment
+from mlq_workers.runner.warm import choose_modules
+from mlq_workers.secrets import reveal_secrets
 
 #: Handed from the parent to its pool processes, which may be spawned and not forked.
 _BOARD = "MLQ_WORKER_BOARD"
 _SLOTS = "MLQ_WORKER_SLOTS"
 _NAME = "MLQ_WORKER_NAME"
+_PID = "MLQ_WORKER_PID"
 _GPUS = "MLQ_WORKER_GPUS"
 GPU_COMPUTE = "gpu"
 
@@ -62,6 +69,7 @@ def prepare_parent(
     os.environ.update(
         {
             _NAME: name,
+            _PID: str(os.getpid()),
             _BOARD: str(Path(folder) / "board"),
             _SLOTS: str(slots),
             _GPUS: ",".join(gpu.uuid for gpu in found),
@@ -69,19 +77,18 @@ def prepare_parent(
     )
     board().close()
     resources.limit_threads(resources.threads_per_slot(resources.host_facts().cores, slots))
-    _freeze()
+    memory.settle()
 
 
 def preload_components() -> None:
     """Import what components need, for all pool processes; spawned ones import it themselves."""
     if not os.environ[_GPUS]:
         components.preload()
-        _freeze()
-
-
-def _freeze() -> None:
-    gc.collect()
-    gc.freeze()  # or the first collection in a forked process copies all that was imported
+        with suppress(ImportError):
+            # Where cffi is installed, billiard parses a C declaration with it in each pool process:
+            # its parser, some 10 MB, is made here for all of them.
+            import_module("cffi").FFI().cdef("int prctl(int option);")
+        memory.settle()
 
 
 def board() -> Board:
@@ -101,6 +108,17 @@ def executor(settings: Settings) -> Executor:
         _executors.clear()
         found = _executors[os.getpid()] = _make_executor(settings)
     return found
+
+
+def end_if_orphaned() -> None:
+    """End this pool process if its worker has died already.
+
+    Celery asks the kernel to end it with its worker, and the kernel tells only of deaths from then
+    on. Who was forked just before would wait for ever for work from a pipe that it holds open
+    itself.
+    """
+    if int(os.environ[_PID]) not in (os.getppid(), os.getpid()):  # the latter in the solo pool
+        os._exit(1)
 
 
 def begin_to_drain(settings: Settings) -> None:
@@ -126,15 +144,16 @@ def _make_executor(settings: Settings) -> Executor:
     index = getattr(current_process(), "index", None) or 0
     slots = int(os.environ[_SLOTS])
     devices = [uuid for uuid in os.environ[_GPUS].split(",") if uuid]
-    mine: tuple[str, ...] = (devices[index % len(devices)],) if devices else ()
+    mine = gpus.assign(index, devices, slots=slots)
     if devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
     threads = resources.threads_per_slot(resources.host_facts().cores, slots)
     if devices:
         resources.limit_threads(threads)
     database = Database.open(settings.database, pool_size=2)
-    with database.read():
-        pass  # connect now and not during the first step
+    with database.read() as conn:  # connect now and not during the first step
+        signer = attempt_tokens.signer(conn)
+    access = OwnAccess(signer, settings.api_url) if signer and settings.api_url else None
     return Executor(
         settings=settings,
         database=database,
@@ -142,8 +161,23 @@ def _make_executor(settings: Settings) -> Executor:
         store=Store.open(settings.artifact_root, cache=settings.home / "cache"),
         seat=board().seat(index),
         worker=os.environ[_NAME],
-        component_handler=ComponentHandler(),
+        component_handler=ComponentHandler(access),
+        ask_gpus=gpus.no_gpus
+        if settings.gpus == gpus.NO_GPUS
+        else partial(gpus.ask_memory, uuids=mine),
         command_handler=CommandHandler(
-            gpu=mine, threads=threads, max_log_bytes=settings.max_log_bytes
+            gpu=mine,
+            threads=threads,
+            max_log_bytes=settings.max_log_bytes,
+            access=access,
+            hidden=settings.home if settings.hide_home else None,
+            reveal=partial(reveal_secrets, database, settings),
+            environments=Environments(
+                settings.home / "environments", keep_s=settings.environment_keep_s
+            ),
+            warm=WarmStarts(
+                choose_modules(settings.warm_modules),
+                base=command_environment({}, tmp=Path(tempfile.gettempdir()), threads=threads),
+            ),
         ),
     )

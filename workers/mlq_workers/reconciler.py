@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from mlq.broker import Broker
-from mlq.db import Database, idempotency, leases, recovery, workers
+from mlq.db import Database, idempotency, leases, limits, recovery, rollouts, workers
 from mlq.db.leases import Lease
 from mlq.db.transitions import Claim
 from mlq.db.window import Delivery
@@ -24,9 +24,14 @@ from mlq.errors import MlqError, UnavailableError
 from mlq.service import execution
 from mlq.service.capacity import Windows
 from mlq.service.jobs import dispatch, time_out
+from mlq.service.limits import wake as wake_blocked
+from mlq.service.rollouts import advance as drive_rollout
 from mlq.settings import Settings
 from mlq_workers import losses
 from mlq_workers.clock import boot_time
+from mlq_workers.janitor import Janitor
+from mlq_workers.notifier import Notifier
+from mlq_workers.scheduler import Scheduler
 
 logger = logging.getLogger("mlq.reconciler")
 
@@ -39,6 +44,7 @@ _STUCK_AFTER_S = 60.0
 _STALLED_S = 8.0
 _CLOCK_TOLERANCE_S = 2.0
 _KEEP_KEYS_S = 7 * 86400.0
+_KEEP_COUNTS_S = 7 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,12 @@ class Reconciler:
         self._broker = broker
         self._boot_clock = boot_clock
         self._windows = Windows(per_slot=settings.window_per_slot)
+        self._scheduler = Scheduler(settings, database, windows=self._windows)
+        self._notifier = Notifier(settings, database)
+        self._janitor = Janitor(settings, database, clock=boot_clock)
         self._stopping = threading.Event()
         self._clocks: Clocks | None = None
+        self._was_away = False  # the database has been, since the last pass
         self._spare_until = float("-inf")  # boot time until which no lease is expired
         self._excuse_until = float("-inf")
         self._next_cleaning = 0.0
@@ -76,14 +86,9 @@ class Reconciler:
     def run(self) -> None:
         """Reconcile until `stop`."""
         while not self._stopping.wait(self._settings.reconcile_s):
-            try:
-                self.reconcile()
-            except Exception as error:
-                if isinstance(error, MlqError):
-                    logger.warning("reconciling failed: %s", error)
-                else:
-                    logger.exception("reconciling failed")
-                self._clocks = None  # an outage: measure anew, and spare leases for a while
+            self.try_to_reconcile()
+        self._scheduler.close()
+        self._notifier.close()
         try:
             self._database.transact(leases.release, DUTY, holder=self._holder)
         except MlqError:
@@ -92,6 +97,18 @@ class Reconciler:
     def stop(self) -> None:
         """Ask `run` to end."""
         self._stopping.set()
+
+    def try_to_reconcile(self) -> None:
+        """Make one pass; after one that failed, leases are spared for a while."""
+        try:
+            self.reconcile()
+        except Exception as error:
+            if isinstance(error, MlqError):
+                logger.warning("reconciling failed: %s", error)
+            else:
+                logger.exception("reconciling failed")
+            self._clocks = None  # measure anew
+            self._was_away = True
 
     def reconcile(self) -> bool:
         """Make one pass; False while another worker leads."""
@@ -106,7 +123,11 @@ class Reconciler:
         spared = self._boot_clock() < self._spare_until
         deliveries = [] if spared else self._expire()
         deliveries += self._time_out()
+        deliveries += self._scheduler.run(now=moment)
+        self._roll_out()
+        self._notifier.run(now=moment)
         self._clean()
+        self._janitor.run()
         try:
             self._publish(deliveries)
             self._republish()
@@ -121,11 +142,13 @@ class Reconciler:
     def _compare_clocks(self, clocks: Clocks, *, is_new: bool) -> None:
         """Spare running leaves after anything that may have kept them from renewing."""
         before, self._clocks = self._clocks, clocks
-        if is_new or before is None:
+        was_away, self._was_away = self._was_away, False
+        if was_away:
+            # Whoever leads from now on: nobody could renew, and workers need time to come back.
+            spare_s = self._settings.lease_s
+        elif is_new or before is None:
             # Nobody watched for a while. A healthy worker renews within a heartbeat.
             spare_s = self._settings.heartbeat_s
-            if before is None and not is_new:
-                spare_s = self._settings.lease_s  # an outage while leading
         else:
             by_database = (clocks.database - before.database).total_seconds()
             by_boot = clocks.boot - before.boot
@@ -158,6 +181,18 @@ class Reconciler:
                 windows=self._windows,
             )
         return deliveries
+
+    def _roll_out(self) -> None:
+        """Drive rollouts on. One that cannot be does not keep the others from it."""
+        with self._database.read() as conn:
+            running = rollouts.find_running(conn)
+        for endpoint in running:
+            try:
+                self._database.transact(drive_rollout, endpoint)
+            except UnavailableError:
+                raise
+            except MlqError as error:
+                logger.warning("the rollout of %s cannot go on: %s", endpoint, error)
 
     def _time_out(self) -> list[Delivery]:
         """Stop pipelines that take longer than they may; leaves are their workers' affair."""
@@ -197,6 +232,9 @@ class Reconciler:
     def _refill(self) -> None:
         with self._database.read() as conn:
             computes = recovery.waiting_computes(conn)
+            is_blocked = bool(limits.blocking(conn))
+        if is_blocked:
+            self._publish(self._database.transact(wake_blocked, self._windows))
         for compute in computes:
             self._publish(self._database.transact(dispatch, [compute], self._windows))
 
@@ -204,6 +242,7 @@ class Reconciler:
         if self._boot_clock() >= self._next_cleaning:
             self._next_cleaning = self._boot_clock() + 3600
             self._database.transact(idempotency.forget, older_than_s=_KEEP_KEYS_S)
+            self._database.transact(rollouts.forget_counts, older_than_s=_KEEP_COUNTS_S)
 
     def _publish(self, deliveries: list[Delivery]) -> None:
         # What cannot be published now is overdue again after the grace.

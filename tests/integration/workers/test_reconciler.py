@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from mlq.broker import Broker
 from mlq.db import workers
@@ -160,6 +160,39 @@ def test_after_a_pause_leases_are_spared(
 
     settle_in(reconciler, clock)
     assert (tree.row().state, tree.row().lost_count) == ("queued", 0)
+
+
+def test_after_an_outage_a_new_leader_spares_leases_for_a_whole_lease(
+    reconciler: Reconciler,
+    queue: Queue,
+    database: Database,
+    broker: Broker,
+    settings: Settings,
+    clock: Clock,
+) -> None:
+    """The leader's own lease runs out in the outage too: whoever follows knows of the outage."""
+    follower = make(database, broker, settings, clock, "two")
+    settle_in(reconciler, clock)
+    tree = queue.submit(Leaf())
+    tree.claim(lease_s=-1)
+    _rename(database, "leases", "away")
+    follower.try_to_reconcile()
+    _rename(database, "away", "leases")
+    reconciler.stop()
+    reconciler.run()  # gives the duty up
+
+    while clock.seconds < (until := settings.lease_s + 1000 + 40 * 1.5 - 2):
+        follower.try_to_reconcile()
+        assert tree.row().state == "running", f"{until - clock.seconds:g} s too early"
+        clock.seconds += 1.5
+
+    settle_in(follower, clock)
+    assert (tree.row().state, tree.row().lost_count) == ("queued", 0)
+
+
+def _rename(database: Database, old: str, new: str) -> None:
+    with database.write() as conn:
+        conn.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
 
 
 def test_lost_messages_are_published_again_and_no_others(

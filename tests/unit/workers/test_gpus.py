@@ -15,9 +15,11 @@ from mlq_workers.gpus import (
     Gpu,
     GpuUsage,
     NvidiaDriver,
+    ask_memory,
     assign,
     discover_gpus,
     gpu_usage,
+    no_gpus,
     select_gpus,
 )
 
@@ -67,12 +69,24 @@ def test_no_driver_is_no_gpu() -> None:
 
 
 def test_each_slot_gets_one_gpu_in_turn() -> None:
-    assert [assign(slot, [ONE, TWO]) for slot in range(3)] == [
-        (ONE.uuid,),
-        (TWO.uuid,),
-        (ONE.uuid,),
-    ]
-    assert assign(0, []) == ()
+    assert [assign(slot, ["a", "b"], slots=3) for slot in range(3)] == [("a",), ("b",), ("a",)]
+    assert assign(0, [], slots=3) == ()
+
+
+def test_fewer_slots_than_gpus_have_several_each() -> None:
+    assert [assign(slot, ["a", "b", "c"], slots=2) for slot in range(2)] == [("a", "c"), ("b",)]
+
+
+def test_memory_is_asked_of_each_gpu_of_a_slot() -> None:
+    [first, second] = ask_memory(10 << 30, uuids=[ONE.uuid, THREE.uuid], driver=HOST)
+    assert (first.name, first.amount, first.capacity) == (ONE.uuid, 10 << 10, 80 << 10)
+    assert (second.capacity, second.free) == (24 << 10, 12 << 10), "what the GPU itself says"
+
+
+def test_a_slot_without_a_gpu_has_no_memory_to_give() -> None:
+    [nothing] = ask_memory(1, uuids=[], driver=BARE)
+    assert nothing.capacity == 0
+    assert no_gpus(1) == []
 
 
 def test_usage_is_asked_for_each() -> None:
@@ -89,7 +103,6 @@ def test_worker_takes_all_or_what_is_named() -> None:
 def test_operator_is_believed_where_no_driver_can_be_asked() -> None:
     gpus = select_gpus("0,3", driver=BARE, environment={})
     assert [gpu.index for gpu in gpus] == [0, 3]
-    assert assign(1, gpus) == ("3",)
 
 
 @pytest.mark.parametrize(

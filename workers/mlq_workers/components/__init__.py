@@ -20,6 +20,7 @@ _MODULES = {
     "mlq:score": "score",
     "mlq:pass": "relay",
     "mlq:call": "call",
+    "mlq:test": "staging",
 }
 
 #: What the components import, in the order of their need. Importing these starts no thread and

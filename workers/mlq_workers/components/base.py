@@ -11,7 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from mlq.spec.rollout import Policy
+
+if TYPE_CHECKING:
+    from mlq.client import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +40,15 @@ class RegisterModel:
 
 @dataclass(frozen=True, slots=True)
 class DeployModel:
-    """Effect: move `alias` to `model` (models:/NAME/VERSION) and deploy it behind `endpoint`."""
+    """Effect: move `alias` to `model` (models:/NAME/VERSION) and deploy it behind `endpoint`.
+
+    policy: by these stages; None: at once.
+    """
 
     model: str
     endpoint: str
     alias: str
+    policy: Policy | None = None
 
 
 Effect = RegisterModel | DeployModel
@@ -66,6 +75,8 @@ class Step:
     sources: name -> where an artifact came from, such as `models:/churn/3` or a digest.
     scratch: an empty folder of this attempt alone.
     log_metric, log: called as work goes on; a metric may be reported many times by step.
+    open_api: a client of the API with the attempt's own token, good for asking endpoints of its
+        project; None where the worker does not know the API's address.
     Raises mlq.errors.StepError for bad input and mlq.errors.RejectedError when a gate says no.
     """
 
@@ -74,6 +85,7 @@ class Step:
     sources: Mapping[str, str] = field(default_factory=dict)
     log_metric: Callable[[Metric], None] = lambda metric: None
     log: Callable[[str], None] = lambda line: None
+    open_api: Callable[[], Client] | None = None
 
 
 Run = Callable[[Step], Result]

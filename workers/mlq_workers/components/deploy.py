@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from mlq.errors import StepError
+from mlq.spec.rollout import read_policy
+from mlq_workers.components.arguments import read_mapping
 from mlq_workers.components.base import DeployModel, Result, Step
 from mlq_workers.components.register import check_name
 
@@ -28,5 +30,7 @@ def run(step: Step) -> Result:
             code="invalid_name",
             hint="Give the alias a word, such as staging or production.",
         )
-    step.log(f"Deploying {model} behind {endpoint} as {alias}.")
-    return Result(effect=DeployModel(model=model, endpoint=endpoint, alias=alias))
+    written = read_mapping(step.inputs, "policy")
+    policy = read_policy(written) if written else None
+    step.log(f"Deploying {model} behind {endpoint} as {alias}{', by stages' if policy else ''}.")
+    return Result(effect=DeployModel(model=model, endpoint=endpoint, alias=alias, policy=policy))

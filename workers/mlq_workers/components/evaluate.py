@@ -44,6 +44,7 @@ def run(step: Step) -> Result:
             "version": 1,
             "task": model.task,
             "model": step.sources.get("model"),
+            "data": step.sources.get("data"),
             "rows": len(rows),
             "target": rows.columns[-1],
             "metrics": measured,

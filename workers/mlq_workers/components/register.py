@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mlq.errors import StepError
 from mlq.models.package import read_mlmodel
+from mlq.spec.builtin import NAME
 from mlq_workers.components.base import RegisterModel, Result, Step
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def run(step: Step) -> Result:

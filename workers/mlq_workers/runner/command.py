@@ -11,20 +11,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psutil
 
 from mlq.errors import StepError, UnavailableError
-from mlq_workers.runner import guard
+from mlq_workers.runner import guard, ranks
 from mlq_workers.runner.environment import command_environment
 from mlq_workers.runner.logs import CHUNK_BYTES, LogPump, OnLog
+from mlq_workers.runner.mask import NO_MASK, Mask
+from mlq_workers.runner.warm import ForkedGuard, WarmStarts
 
 Stop = Literal["cancel", "drain"]
+GuardProcess = subprocess.Popen[bytes] | ForkedGuard
 Reason = Literal["error", "timeout", "oom", "canceled", "drained"]
 
 _POLL_S = 0.2
@@ -46,8 +49,11 @@ class CommandSpec:
     env: variables that the job gives; see `command_environment` for the others.
     timeout_s: counted from the moment the command may run. memory_limit_bytes: resident memory of
     all its processes together. grace_s: time between SIGTERM and SIGKILL.
-    gpu: devices it sees. tmp: an existing private folder for TMPDIR; left out, one is made for the
-    time it runs. max_log_bytes: of output that is handed on.
+    gpu: devices it sees. processes: so many of the command beside each other, with the variables of
+    `mlq_workers.runner.ranks`; threads: of all of them. tmp: an existing private folder for TMPDIR;
+    left out, one is made for the time it runs. max_log_bytes: of output that is handed on.
+    hidden: a folder that it must not reach, but for `readable` and `writable` in it.
+    mask: takes secrets out of what it prints.
     """
 
     command: str
@@ -58,8 +64,13 @@ class CommandSpec:
     grace_s: float = 10.0
     gpu: tuple[str, ...] = ()
     threads: int = 1
+    processes: int | None = None
     tmp: Path | None = None
     max_log_bytes: int = 64 << 20
+    hidden: Path | None = None
+    readable: Sequence[Path] = ()
+    writable: Sequence[Path] = ()
+    mask: Mask = NO_MASK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +96,7 @@ def run_command(
     on_log: OnLog,
     on_start: Callable[[int], None],
     should_stop: Callable[[], Stop | None],
+    warm: WarmStarts | None = None,
 ) -> CommandOutcome:
     """Run a command to its end; no process of it is left when this returns or raises.
 
@@ -93,23 +105,48 @@ def run_command(
     on_start(pid): called once the process exists and before it runs a line of user code; pid is
         the id of its process group. If it raises, nothing was run.
     should_stop(): asked about five times a second.
+    warm: where a script may start that cannot tell the difference.
     What these raise comes out of here, after the command was killed.
     Raises StepError when the command cannot be started, UnavailableError when the machine cannot
     start any process.
     """
     with _scratch(spec) as tmp:
-        environment = command_environment(spec.env, tmp=tmp, gpu=spec.gpu, threads=spec.threads)
+        environment = command_environment(
+            spec.env,
+            tmp=tmp,
+            gpu=spec.gpu,
+            threads=max(1, spec.threads // (spec.processes or 1)),
+        )
         shell = shutil.which("bash", path="/bin:/usr/bin") or "/bin/sh"
+        argv = [shell, "-ec", spec.command]
+        if spec.processes is not None:
+            several = [sys.executable, "-I", "-S", ranks.__file__, str(spec.processes)]
+            argv = [*several, *argv]
         order = {
             "worker": os.getpid(),
-            "argv": [shell, "-ec", spec.command],
+            "argv": argv,
             "environment": environment,
             "cwd": str(spec.cwd),
+            "confinement": _confinement(spec, tmp),
         }
-        with _started(order) as (process, channel):
-            return _Run(spec, process, channel, LogPump(on_log, max_bytes=spec.max_log_bytes)).run(
-                on_start, should_stop
-            )
+        with _started(spec, order, warm) as (process, channel):
+            return _Run(
+                spec,
+                process,
+                channel,
+                LogPump(on_log, max_bytes=spec.max_log_bytes, mask=spec.mask),
+            ).run(on_start, should_stop)
+
+
+def _confinement(spec: CommandSpec, tmp: Path) -> dict[str, Any] | None:
+    """What `guard.confine` takes."""
+    if spec.hidden is None:
+        return None
+    return {
+        "closed": str(spec.hidden),
+        "writable": [str(tmp), *map(str, spec.writable)],
+        "readable": [str(path.resolve()) for path in spec.readable],
+    }
 
 
 @contextmanager
@@ -123,45 +160,63 @@ def _scratch(spec: CommandSpec) -> Iterator[Path]:
 
 @contextmanager
 def _started(
-    order: Mapping[str, object],
-) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket]]:
+    spec: CommandSpec, order: Mapping[str, Any], warm: WarmStarts | None
+) -> Iterator[tuple[GuardProcess, socket.socket]]:
     """A guard that has its order. At the end it and everything below it has gone."""
+    started = None
+    if warm is not None and not spec.gpu and spec.processes is None:
+        started = warm.start(
+            spec.command,
+            cwd=spec.cwd,
+            environment=order["environment"],
+            confinement=order["confinement"],
+        )
+    process, ours = started or _execute(order)
+    with ours, process:
+        try:
+            ours.settimeout(_START_TIMEOUT_S)
+            yield process, ours
+        finally:
+            ours.close()  # the guard kills all that is left and ends
+            try:
+                process.wait(_GUARD_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _execute(order: Mapping[str, Any]) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """A guard as a program of its own."""
     ours, theirs = socket.socketpair()
-    with ours:
-        with theirs:
-            try:
-                process = subprocess.Popen(
-                    # -I and -S: nothing of the user's or the host's can change what it does.
-                    [sys.executable, "-I", "-S", guard.__file__, str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    pass_fds=[theirs.fileno()],
-                    env={
-                        name: os.environ[name]
-                        for name in ("LD_LIBRARY_PATH",)  # where some Pythons find themselves
-                        if name in os.environ
-                    },
-                    cwd="/",
-                    start_new_session=True,
-                    bufsize=0,
-                )
-            except OSError as error:
-                raise UnavailableError(
-                    f"This machine cannot start a process: {error.strerror}.",
-                    hint="It may be out of memory or of processes (ulimit -u).",
-                ) from error
-        with process:
-            try:
-                ours.settimeout(_START_TIMEOUT_S)
-                guard.send(ours, order)
-                yield process, ours
-            finally:
-                ours.close()  # the guard kills all that is left and ends
-                try:
-                    process.wait(_GUARD_TIMEOUT_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+    with theirs:
+        try:
+            process = subprocess.Popen(
+                # -I and -S: nothing of the user's or the host's can change what it does.
+                [sys.executable, "-I", "-S", guard.__file__, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                env={
+                    name: os.environ[name]
+                    for name in ("LD_LIBRARY_PATH",)  # where some Pythons find themselves
+                    if name in os.environ
+                },
+                cwd="/",
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError as error:
+            ours.close()
+            raise UnavailableError(
+                f"This machine cannot start a process: {error.strerror}.",
+                hint="It may be out of memory or of processes (ulimit -u).",
+            ) from error
+    try:
+        ours.settimeout(_START_TIMEOUT_S)
+        guard.send(ours, order)
+    except OSError:  # it has gone already: who listens to it will find that out
+        pass
+    return process, ours
 
 
 class _Run:
@@ -170,7 +225,7 @@ class _Run:
     def __init__(
         self,
         spec: CommandSpec,
-        process: subprocess.Popen[bytes],
+        process: GuardProcess,
         channel: socket.socket,
         pump: LogPump,
     ) -> None:

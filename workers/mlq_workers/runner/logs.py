@@ -6,6 +6,8 @@ import re
 from collections import deque
 from collections.abc import Callable
 
+from mlq_workers.runner.mask import NO_MASK, Mask
+
 CHUNK_BYTES = 64 << 10
 INTERVAL_S = 0.25
 _TAIL_LINES = 20
@@ -23,11 +25,12 @@ class LogPump:
 
     `on_log(stream, chunk)` is called when a chunk is full or INTERVAL_S after the last call; a
     character of UTF-8 is never cut in two. Beyond `max_bytes` in all, output is dropped after a
-    line that says so. `last_lines` always knows the end.
+    line that says so. `last_lines` always knows the end. mask: takes secrets out.
     """
 
-    def __init__(self, on_log: OnLog, *, max_bytes: int) -> None:
+    def __init__(self, on_log: OnLog, *, max_bytes: int, mask: Mask = NO_MASK) -> None:
         self._on_log = on_log
+        self._mask = mask
         self._left = max_bytes
         self._max_bytes = max_bytes
         self._is_cut = False
@@ -35,6 +38,7 @@ class LogPump:
         self._pending_bytes = 0
         self._flushed_at = float("-inf")
         self._halves: dict[str, bytes] = {}
+        self._streams: dict[str, None] = {}
         self._lines: deque[str] = deque(maxlen=_TAIL_LINES)
         self._unfinished: dict[str, bytes] = {}
 
@@ -44,6 +48,10 @@ class LogPump:
         The order between streams is kept; only where they alternate very often within one
         interval is a piece put to the last one of its stream, so that calls stay few.
         """
+        self._streams[stream] = None
+        self._take(stream, self._mask.feed(stream, data))
+
+    def _take(self, stream: str, data: bytes) -> None:
         self._keep_tail(stream, data)
         data = self._halves.pop(stream, b"") + data
         complete = _complete_length(data)
@@ -64,6 +72,8 @@ class LogPump:
 
     def close(self) -> None:
         """Hand on the rest."""
+        for stream in self._streams:
+            self._take(stream, self._mask.rest(stream))
         for stream, half in self._halves.items():
             self._append(stream, half)
         self._halves.clear()

@@ -112,5 +112,5 @@ def _nothing(conn: Connection, sweep_id: str) -> StepError:
     return StepError(
         f"None of the {total} trials succeeded; {count} failed alike: {message}",
         code="no_successful_trial",
-        hint=str(error.get("hint") or "`mlq job show` lists the trials with their errors."),
+        hint=str(error.get("hint") or "`mlq job trials` lists the trials with their errors."),
     )

@@ -37,6 +37,7 @@ from mlq_workers.ending import Ending
 from mlq_workers.handlers import CommandHandler, ComponentHandler, fetch
 from mlq_workers.reporter import Reporter
 from mlq_workers.sweeps.course import Course, Courses
+from mlq_workers.sweeps.trial_reporter import Listener, TrialReporter
 from mlq_workers.sweeps.verdict import find_value
 
 logger = logging.getLogger("mlq.sweeps")
@@ -331,11 +332,11 @@ class _Turn:
         attempt = replace(
             self._attempt, claim=claim, spec=spec, inputs={**self._attempt.inputs, **swept}
         )
-        reporter = _TrialReporter(
+        reporter = TrialReporter(
             self._handler.database,
             claim,
             max_log_bytes=self._handler.settings.max_log_bytes,
-            told=told,
+            note=told.note,
         )
         scratch = self._scratch / str(trial.number)
         scratch.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -352,6 +353,7 @@ class _Turn:
                     seat=self._seat,
                     reporter=reporter,
                     should_prune=told.should_give_up,
+                    hear=Listener(self._handler.database, claim, reporter).hear,
                 )
         except Exception as error:
             ending = Ending.of_exception(error)
@@ -469,22 +471,6 @@ class _Told:
             MetricValue(name, float(value), last) for name, value in final.items() if value == value
         ]
         return [value for value in kept if value.value == value.value]
-
-
-class _TrialReporter(Reporter):
-    """A reporter that also lets the sweep know."""
-
-    def __init__(self, *args: Any, told: _Told, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._told = told
-        self.values: dict[str, float] = {}
-
-    def metric(self, key: str, value: float, *, step: int = 0) -> None:
-        """Report a value of a metric; also one that is not a number, which fails the trial."""
-        self.values[key] = float(value)
-        if step > 0 and value == value:
-            self._told.note(key, float(value), step)
-        super().metric(key, value, step=step)
 
 
 def _past_state(state: State) -> str:

@@ -1,6 +1,9 @@
+import json
+
 import pytest
 
-from mlq.errors import StepError
+from mlq.errors import SpecError, StepError
+from mlq.spec.rollout import read_policy
 from mlq_workers.components.base import DeployModel
 from tests.unit.workers.components.conftest import Go
 
@@ -9,6 +12,18 @@ def test_effect(go: Go) -> None:
     ran = go("mlq:deploy", model="models:/churn/3", endpoint="churn")
     assert ran.result is not None
     assert ran.result.effect == DeployModel("models:/churn/3", "churn", "staging")
+
+
+def test_a_policy_goes_by_stages(go: Go) -> None:
+    policy = {"canary": [{"percent": 5, "bake_s": 60}], "abort": {"error_rate": 0.1}}
+    for written in (policy, json.dumps(policy)):
+        ran = go("mlq:deploy", model="models:/churn/3", endpoint="churn", policy=written)
+        assert ran.result is not None
+        effect = ran.result.effect
+        assert isinstance(effect, DeployModel)
+        assert effect.policy == read_policy(policy)
+    with pytest.raises(SpecError):
+        go("mlq:deploy", model="models:/churn/3", endpoint="churn", policy={"canary": [{}]})
 
 
 @pytest.mark.parametrize(

@@ -274,7 +274,8 @@ def test_environment_is_an_allow_list(
     for name in ("MLQ_TOKEN", "MLQ_DATABASE_URL", "CELERY_BROKER_URL", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "secret-value")
     run(
-        "env; cat /proc/$PPID/environ; echo; stat -c %a $TMPDIR; ulimit -c; cat",  # stdin is empty
+        # stdin is empty
+        "env; cat /proc/$PPID/environ 2>/dev/null || echo; stat -c %a $TMPDIR; ulimit -c; cat",
         env={"GREETING": "hi"},
         gpu=("GPU-1",),
         threads=3,
@@ -370,7 +371,11 @@ run_command(
 
 
 def test_killed_guard_ends_the_command(run: Callable[..., CommandOutcome], seen: Seen) -> None:
-    outcome = run("kill -KILL $PPID; sleep 60")
+    def kill_guard() -> None:
+        process = psutil.Process(seen.pid)
+        process.parent().kill()
+
+    outcome = run("sleep 60", should_stop=kill_guard)
     assert (outcome.signal, outcome.reason) == (signal.SIGKILL, "error")
     assert "guard of this command was killed" in outcome.last_lines[-1]
     wait_until(lambda: is_gone(seen.pid))
@@ -458,3 +463,51 @@ if __name__ == "__main__":
 """
     (tmp_path / "pool.py").write_text(script)
     subprocess.run([PYTHON, str(tmp_path / "pool.py"), str(tmp_path)], check=True, timeout=60)
+
+
+def test_several_processes_of_a_command_find_each_other(
+    run: Callable[..., CommandOutcome], seen: Seen
+) -> None:
+    # rank 0 listens where all were told, and hears of each other rank
+    code = """
+        import os, socket
+        place = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        assert os.environ["LOCAL_RANK"] == str(rank)
+        if rank == 0:
+            listener = socket.create_server(place)
+            heard = sorted(listener.accept()[0].recv(9).decode() for _ in range(size - 1))
+            print("heard", *heard)
+        else:
+            while True:
+                try:
+                    peer = socket.create_connection(place)
+                    break
+                except ConnectionRefusedError:
+                    pass
+            peer.sendall(str(rank).encode())
+    """
+    outcome = run(f"{PYTHON} - <<'E'\n{textwrap.dedent(code)}E", processes=3)
+    assert outcome.reason is None, seen.text()
+    assert "heard 1 2" in seen.text("stdout")
+
+
+def test_when_one_of_several_processes_fails_the_others_are_stopped(
+    run: Callable[..., CommandOutcome], seen: Seen
+) -> None:
+    outcome = run('[ "$RANK" = 1 ] && exit 3; sleep 600', processes=3)
+    assert (outcome.reason, outcome.exit_code) == ("error", 3)
+    assert "Rank 1 of 3 ended with exit code 3." in seen.text("stderr")
+
+
+def test_several_processes_end_on_their_own_terms_when_they_are_stopped(
+    run: Callable[..., CommandOutcome], seen: Seen
+) -> None:
+    command = "trap 'echo saved; exit 0' TERM; echo ready; sleep 600 & wait"
+    outcome = run(
+        command,
+        processes=2,
+        should_stop=lambda: "drain" if seen.text("stdout").count("ready") == 2 else None,
+    )
+    assert outcome.reason == "drained"
+    assert seen.text("stdout").count("saved") == 2
