@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mlq.errors import MlqError, UnauthorizedError, UnavailableError
 from mlq.service.tokens import Principal
 from mlq_api.auth import Principals
+from mlq_api.failed_logins import FailedLogins
 from mlq_api.serving.refusals import refusal_of
 
 OPEN_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
@@ -65,14 +66,17 @@ class Outliving:
 class BearerMiddleware:
     """Every path but health needs a token, whatever its role: predictions change nothing."""
 
-    def __init__(self, app: ASGIApp, *, principals: Principals) -> None:
+    def __init__(
+        self, app: ASGIApp, *, principals: Principals, failed_logins: FailedLogins
+    ) -> None:
         self._app = app
+        self._failed_logins = failed_logins
         self._principals = principals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                scope["principal"] = await self._find(Headers(scope=scope))
+                scope["principal"] = await self._find(scope)
             except MlqError as error:
                 scope["principal"] = None
                 if scope["path"] not in OPEN_PATHS:
@@ -82,8 +86,8 @@ class BearerMiddleware:
                     return
         await self._app(scope, receive, send)
 
-    async def _find(self, headers: Headers) -> Principal:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
+    async def _find(self, scope: Scope) -> Principal:
+        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise UnauthorizedError(
                 "This needs a token.",
@@ -91,8 +95,9 @@ class BearerMiddleware:
             )
         principal = await self._principals.find(token.strip())
         if principal is None:
-            raise UnauthorizedError(
+            unknown = UnauthorizedError(
                 "This token is not known, has expired or was revoked.",
                 hint="`mlq token create` makes another.",
             )
+            raise self._failed_logins.count(scope, unknown)
         return principal

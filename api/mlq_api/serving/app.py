@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random as randomness
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -11,14 +13,19 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from mlq.addresses import require_safe_bind
 from mlq.artifacts import Store
 from mlq.db.engine import Database
 from mlq.errors import MlqError
 from mlq.settings import Settings
 from mlq_api import problems
+from mlq_api.failed_logins import FailedLogins
 from mlq_api.guards import GuardMiddleware
-from mlq_api.serving import endpoints, oip
+from mlq_api.serving import endpoints, feedback, metrics, oip
 from mlq_api.serving.access import BearerMiddleware
+from mlq_api.serving.meters import Reporter
+from mlq_api.serving.monitor import Monitor
+from mlq_api.serving.packages import Packages
 from mlq_api.serving.refusals import on_error
 from mlq_api.serving.server import Serving
 
@@ -32,7 +39,9 @@ ROUTES = (
     Route("/v2/models/{model}/versions/{version}", oip.model_metadata),
     Route("/v2/models/{model}/versions/{version}/ready", oip.model_ready),
     Route("/v2/models/{model}/versions/{version}/infer", oip.infer, methods=["POST"]),
+    Route("/metrics", metrics.show),
     Route("/endpoints/{name}/score", endpoints.score, methods=["POST"]),
+    Route("/endpoints/{name}/feedback", feedback.give, methods=["POST"]),
 )
 
 
@@ -41,21 +50,36 @@ def create_app(settings: Settings, *, random: Callable[[], float] = randomness.r
 
     Opens the database and follows it from its start to its end (ASGI lifespan).
     """
-    # One connection to look things up by, one for the watcher alone.
+    # One connection to look things up by, one for the watcher, two to store counts and reports by.
     database = Database.open(settings.database, pool_size=1)
     watched = Database.open(settings.database, pool_size=1)
+    counted = Database.open(settings.database, pool_size=2)
     store = Store.open(settings.artifact_root, cache=settings.home / "cache")
-    serving = Serving(database=database, watched=watched, store=store, random=random)
+    packages = Packages(store, with_onnx=settings.serve_onnx == "auto")
+    serving = Serving(database=database, watched=watched, packages=packages, random=random)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        replica = f"{socket.gethostname()[:50]}:{os.getpid()}"
+        reporter = Reporter(counted, serving.meters, serving.samples, replica=replica)
+        monitor = Monitor(
+            counted,
+            store,
+            lambda: serving.watcher.table,
+            holder=replica,
+            interval_s=settings.drift_s,
+        )
         serving.watcher.start()
+        reporter.start()
+        monitor.start()
         try:
             yield
         finally:
             serving.close()
-            database.close()
-            watched.close()
+            reporter.stop()
+            monitor.stop()
+            for opened in (database, watched, counted):
+                opened.close()
 
     app = FastAPI(
         title="mlq serve",
@@ -70,7 +94,11 @@ def create_app(settings: Settings, *, random: Callable[[], float] = randomness.r
                 max_body_bytes=settings.max_body_bytes,
                 max_upload_bytes=settings.max_body_bytes,
             ),
-            Middleware(BearerMiddleware, principals=serving.principals),
+            Middleware(
+                BearerMiddleware,
+                principals=serving.principals,
+                failed_logins=FailedLogins(per_minute=settings.failed_logins_per_minute),
+            ),
         ],
     )
     app.state.serving = serving
@@ -80,7 +108,11 @@ def create_app(settings: Settings, *, random: Callable[[], float] = randomness.r
 
 
 def run(settings: Settings, *, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM; requests that are being answered are finished."""
+    """Serve until SIGINT or SIGTERM; requests that are being answered are finished.
+
+    Raises SettingsError for an address beyond loopback without `plain_http`.
+    """
+    require_safe_bind(host, plain_http=settings.plain_http)
     uvicorn.run(
         create_app(settings),
         host=host,

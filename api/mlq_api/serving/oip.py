@@ -14,17 +14,20 @@ from starlette.responses import Response
 from mlq import __version__
 from mlq.db.routing import Target
 from mlq.models.package import LoadedModel
-from mlq_api.serving import rows, tensors
-from mlq_api.serving.server import Serving, parse_object, serving_of
-from mlq_api.wire import dump, json_response
+from mlq_api.serving import binary, rows, tensors
+from mlq_api.serving.json_bodies import dump_fast, parse_object
+from mlq_api.serving.predictions import predict
+from mlq_api.serving.server import Serving, serving_of
+from mlq_api.wire import json_response
 
 SERVER_NAME = "mlq"
 PLATFORM = "mlflow_sklearn"
+EXTENSIONS = ["binary_tensor_data"]
 
 
 async def server_metadata(request: Request) -> Response:
     """GET /v2"""
-    return json_response({"name": SERVER_NAME, "version": __version__, "extensions": []})
+    return json_response({"name": SERVER_NAME, "version": __version__, "extensions": EXTENSIONS})
 
 
 async def server_live(request: Request) -> Response:
@@ -39,7 +42,8 @@ async def server_ready(request: Request) -> Response:
     """
     watcher = serving_of(request).watcher
     answer: dict[str, Any] = {"live": True, "ready": watcher.is_ready}
-    if request.scope.get("principal") is not None:
+    principal = request.scope.get("principal")
+    if principal is not None and principal.project is None:  # it names models of all projects
         answer["database"] = "away" if watcher.is_away else "ok"
         answer["problems"] = [
             {"model": model, "message": message} for model, message in watcher.problems.items()
@@ -72,39 +76,54 @@ async def model_ready(request: Request) -> Response:
 
 async def infer(request: Request) -> Response:
     """POST /v2/models/{model}[/versions/{version}]/infer"""
-    if "inference-header-content-length" in request.headers:
-        raise rows.refuse(
-            "",
-            "the binary tensor extension is not offered: send tensors as JSON (binary_data=False).",
-        )
-    body = await request.body()
+    body, raw = await request.body(), b""
+    if (length := request.headers.get(binary.LENGTH_HEADER)) is not None:
+        body, raw = binary.split_body(body, length)
     serving, target = await _find(request)
     model = await serving.load(target)
-    answer = await serving.compute(answer_infer, body, model=model, target=target)
-    return Response(answer, media_type="application/json")
+    answer, tail = await serving.compute(answer_infer, body, raw, model=model, target=target)
+    if not tail:
+        return Response(answer, media_type="application/json")
+    return Response(
+        answer + tail,
+        media_type="application/octet-stream",
+        headers={binary.LENGTH_HEADER: str(len(answer))},
+    )
 
 
-def answer_infer(body: bytes, *, model: LoadedModel, target: Target) -> bytes:
-    """The answer to an inference request, as JSON. Raises RowsError; StepError by the model."""
+def answer_infer(
+    body: bytes, raw: bytes = b"", *, model: LoadedModel, target: Target
+) -> tuple[bytes, bytes]:
+    """The answer to an inference request: JSON, and the bytes of the tensors that go as such.
+
+    raw: what stands behind the request's JSON. Raises RowsError; StepError by the model.
+    """
     request = parse_object(body)
     if not isinstance(request.get("id", ""), str):
         raise rows.refuse("id", "expected text")
     names = _wanted_outputs(request)
+    binary.fill_inputs(request.get("inputs"), raw)
     columns = tensors.read_inputs(request.get("inputs"), model.signature)
-    frame, warnings = rows.from_columns(model.signature, columns, path="inputs")
-    outputs = []
+    table, warnings = rows.from_columns(model.signature, columns, path="inputs")
+    predictions, probabilities = predict(
+        model, table, with_probabilities=tensors.PREDICT_PROBA in names
+    )
+    outputs, tails = [], []
     for name in names:
-        if name == tensors.PREDICT:
-            outputs.append(tensors.write_predictions(model, model.predict(frame)))
+        if name == tensors.PREDICT or probabilities is None:
+            output = tensors.write_predictions(model, predictions)
         else:
-            outputs.append(tensors.write_probabilities(model, model.predict_proba(frame)))
+            output = tensors.write_probabilities(model, probabilities)
+        if binary.wants_binary(request, name):
+            tails.append(binary.take_data(output))
+        outputs.append(output)
     answer: dict[str, Any] = {"model_name": target.name, "model_version": str(target.version)}
     if "id" in request:
         answer["id"] = request["id"]
     if warnings:
         answer["parameters"] = {"warnings": "; ".join(warnings)}
     answer["outputs"] = outputs
-    return dump(answer)
+    return dump_fast(answer), b"".join(tails)
 
 
 def _wanted_outputs(request: dict[str, Any]) -> list[str]:
@@ -128,4 +147,5 @@ def _wanted_outputs(request: dict[str, Any]) -> list[str]:
 async def _find(request: Request) -> tuple[Serving, Target]:
     serving = serving_of(request)
     params = request.path_params
+    serving.require(request, "model", params["model"])
     return serving, await serving.find(params["model"], params.get("version"))

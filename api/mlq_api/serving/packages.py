@@ -25,8 +25,9 @@ SPARE = 8
 class Packages:
     """Loaded models by the digest of their package. Safe to use from many threads."""
 
-    def __init__(self, store: Store, *, spare: int = SPARE) -> None:
+    def __init__(self, store: Store, *, spare: int = SPARE, with_onnx: bool = True) -> None:
         self._store = store
+        self._with_onnx = with_onnx
         self._spare = spare
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._pinned: frozenset[str] = frozenset()
@@ -82,7 +83,7 @@ class Packages:
     def _read(self, target: Target) -> LoadedModel:
         began = time.monotonic()
         path = self._store.fetch(target.digest, kind="tree")
-        model = load_package(path)
+        model = load_package(path, with_onnx=self._with_onnx)
         warm(model, path)
         log.info(
             "%s is loaded",
@@ -110,7 +111,8 @@ def warm(model: LoadedModel, path: Path) -> None:
         return
     try:
         example = json.loads(file.read_text(encoding="utf-8"))
-        frame, _ = rows.from_table(model.signature, example["columns"], example["data"])
+        table, _ = rows.from_table(model.signature, example["columns"], example["data"])
+        frame = table.frame()
         model.predict(frame)
         if model.has_probabilities:
             model.predict_proba(frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
@@ -48,11 +49,17 @@ def find_newest(table: Routing, model: str) -> Target:
 
 
 def choose(
-    table: Routing, endpoint: str, *, deployment: str | None, random: Callable[[], float]
+    table: Routing,
+    endpoint: str,
+    *,
+    deployment: str | None,
+    random: Callable[[], float],
+    session: str | None = None,
 ) -> tuple[str, Target]:
     """The deployment that answers a request, and its model version.
 
-    deployment: asked for by the caller, else drawn by traffic. random: gives [0, 1).
+    deployment: asked for by the caller, else drawn by traffic. random: gives [0, 1). session: a
+    text of the caller's; while traffic stays, equal ones get the same deployment.
     Raises NotFoundError; UnavailableError (code `no_traffic`) where no deployment gets requests.
     """
     route = table.endpoints.get(endpoint)
@@ -73,7 +80,8 @@ def choose(
             )
         return deployment, target
     shares = sorted((name, share) for name, share in route.traffic.items() if name in route.targets)
-    place = random() * sum(share for _, share in shares)
+    drawn = random() if session is None else place_of(endpoint, session)
+    place = drawn * sum(share for _, share in shares)
     for name, share in shares:
         place -= share
         if place < 0:
@@ -83,6 +91,26 @@ def choose(
         code="no_traffic",
         hint="Set its traffic, or name a deployment in the header mlq-deployment.",
     )
+
+
+def place_of(endpoint: str, session: str) -> float:
+    """Where a session stands in [0, 1): the same on every replica, and spread evenly."""
+    digest = hashlib.blake2b(f"{endpoint}\0{session}".encode(errors="replace"), digest_size=6)
+    return int.from_bytes(digest.digest()) / 2**48
+
+
+def mirrors(
+    table: Routing, endpoint: str, *, random: Callable[[], float]
+) -> list[tuple[str, Target]]:
+    """The deployments that get a copy of a request, drawn by `mirror_traffic`."""
+    route = table.endpoints.get(endpoint)
+    if route is None or not route.mirror:
+        return []
+    return [
+        (name, route.targets[name])
+        for name, share in sorted(route.mirror.items())
+        if name in route.targets and random() * 100 < share
+    ]
 
 
 def routed(table: Routing) -> set[Target]:
@@ -155,5 +183,5 @@ def _settle_route(old: Route | None, new: Route, is_loaded: Callable[[Target], b
 
     is_off = not any(new.traffic.values())
     if is_off or answers(new.traffic) or not answers(old.traffic):
-        return Route(new.traffic, targets)
-    return Route(old.traffic, targets)
+        return replace(new, targets=targets)
+    return replace(new, traffic=old.traffic, targets=targets)

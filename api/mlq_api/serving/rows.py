@@ -1,4 +1,4 @@
-"""JSON rows to the data frame that a model takes, checked against its signature.
+"""JSON rows to the table that a model takes, checked against its signature.
 
 Types are those of the training table: numbers for numeric columns, whole or not, text for text,
 ISO 8601 for times. null and NaN are missing values. Columns that the model does not know are left
@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlq.errors import SpecError, SpecProblem, TooLargeError, nearest
 from mlq.models.signature import Field, Signature
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 MAX_ROWS = 50_000
 _NUMERIC = frozenset({"double", "float", "long", "integer"})
+_PLAIN_NUMBERS = frozenset({float, int})
 _MAX_INTEGER = 2**63 - 1
 
 
@@ -28,15 +32,53 @@ class RowsError(SpecError):
     code = "invalid_rows"
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows by column, of which names are checked and values are not yet. count: of rows."""
+
+    fields: tuple[Field, ...]
+    columns: Mapping[str, Sequence[Any]]
+    count: int
+
+    def frame(self) -> pd.DataFrame:
+        """The data frame. Raises RowsError naming each column with a value that does not fit."""
+        return _frame(self.fields, self.columns)
+
+    def numbers(self) -> np.ndarray:
+        """Values of numeric columns, shape (rows, columns), float64; missing ones are NaN.
+
+        Raises RowsError as `frame`.
+        """
+        import numpy as np
+
+        flat = [value for field in self.fields for value in self.columns[field.name]]
+        if set(map(type, flat)) <= _PLAIN_NUMBERS:
+            with suppress(OverflowError):
+                values = np.array(flat, dtype=np.float64)
+                if np.isfinite(values).all():
+                    return values.reshape(len(self.fields), self.count).T
+        return np.asarray(self.frame().to_numpy(dtype=np.float64))
+
+
+def merge(tables: Sequence[Table]) -> Table:
+    """The rows of several tables of the same columns, one after the other."""
+    first = tables[0]
+    columns = {
+        field.name: [value for table in tables for value in table.columns[field.name]]
+        for field in first.fields
+    }
+    return Table(first.fields, columns, sum(table.count for table in tables))
+
+
 def refuse(path: str, message: str) -> RowsError:
     """The error for one place in a request's body."""
     return RowsError([SpecProblem(path, message)])
 
 
-def from_rows(signature: Signature, rows: Any) -> tuple[pd.DataFrame, list[str]]:
-    """A frame from `[{column: value}]`, and warnings about columns that were left out.
+def from_rows(signature: Signature, rows: Any) -> tuple[Table, list[str]]:
+    """A table from `[{column: value}]`, and warnings about columns that were left out.
 
-    Raises RowsError naming each column that is missing or wrong; TooLargeError.
+    Raises RowsError naming each column that is missing; TooLargeError.
     """
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise refuse("rows", 'expected a list of objects: {"rows": [{"column": value}]}')
@@ -53,13 +95,13 @@ def from_rows(signature: Signature, rows: Any) -> tuple[pd.DataFrame, list[str]]
                         "is not there; write null where the value is missing",
                     )
         columns[field.name] = [row.get(field.name) for row in rows]
-    return _frame(fields, columns), _warnings(signature, present)
+    return Table(fields, columns, len(rows)), _warnings(signature, present)
 
 
 def from_table(
     signature: Signature, names: Any, data: Any, *, index: Any = None
-) -> tuple[pd.DataFrame, list[str]]:
-    """A frame from column names and lists of values, as Azure's `input_data` has them.
+) -> tuple[Table, list[str]]:
+    """A table from column names and lists of values, as Azure's `input_data` has them.
 
     Raises as `from_rows`.
     """
@@ -82,8 +124,8 @@ def from_table(
 
 def from_columns(
     signature: Signature, columns: Mapping[str, Sequence[Any]], *, path: str
-) -> tuple[pd.DataFrame, list[str]]:
-    """A frame from columns of equal length. path: where the body names columns.
+) -> tuple[Table, list[str]]:
+    """A table from columns of equal length. path: where the body names columns.
 
     Raises as `from_rows`.
     """
@@ -92,7 +134,7 @@ def from_columns(
     count = len(next(iter(columns.values()), ()))
     _check_count(count, path)
     kept = {field.name: columns.get(field.name, [None] * count) for field in fields}
-    return _frame(fields, kept), _warnings(signature, names)
+    return Table(fields, kept, count), _warnings(signature, names)
 
 
 def _check_count(count: int, path: str) -> None:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from starlette.requests import Request
 
-from mlq.artifacts import Store
 from mlq.db import routing
 from mlq.db.engine import Database
+from mlq.db.projects import DEFAULT, owner_of_job
 from mlq.db.routing import Routing, Target
 from mlq.errors import MlqError, NotFoundError, UnavailableError
 from mlq.models.package import LoadedModel
-from mlq.service import tokens
+from mlq.service import attempt_tokens, monitoring, tokens
 from mlq.service.tokens import Principal
 from mlq_api.auth import Principals
 from mlq_api.lanes import Lane
 from mlq_api.serving import routes
 from mlq_api.serving.access import Outliving
+from mlq_api.serving.meters import Meters
 from mlq_api.serving.packages import Packages
-from mlq_api.serving.rows import refuse
+from mlq_api.serving.predictions import Predictions
+from mlq_api.serving.samples import Samples
 from mlq_api.serving.watcher import Watcher
 
 P = ParamSpec("P")
@@ -33,6 +36,8 @@ PREDICTION_THREADS = 2
 _CAPACITY = 256
 _TIMEOUT_S = 60.0
 _KNOWN_VERSIONS = 4096
+#: Copies of requests that are being answered at most.
+_COPIES = 64
 _MAX_VERSION = 2**31 - 1
 
 
@@ -40,30 +45,54 @@ class Serving:
     """One serving process. `random` gives [0, 1), for the split of traffic."""
 
     def __init__(
-        self, *, database: Database, watched: Database, store: Store, random: Callable[[], float]
+        self,
+        *,
+        database: Database,
+        watched: Database,
+        packages: Packages,
+        random: Callable[[], float],
     ) -> None:
         self._database = database
         self.random = random
-        self.packages = Packages(store)
+        self.packages = packages
+        self.meters = Meters()
+        self.samples = Samples()
         self.watcher = Watcher(watched, self.packages)
-        self._predictions = Lane(
+        self._computing = Lane(
             "predictions", threads=PREDICTION_THREADS, capacity=_CAPACITY, timeout_s=_TIMEOUT_S
         )
+        self.predictions = Predictions(self._computing, capacity=_CAPACITY, timeout_s=_TIMEOUT_S)
         self._loads = Lane("loads", threads=1, capacity=_CAPACITY, timeout_s=_TIMEOUT_S)
         self._reads = Lane("reads", threads=1, capacity=_CAPACITY, timeout_s=_TIMEOUT_S)
+        self._beside: set[asyncio.Task[object]] = set()
         self._versions: dict[tuple[str, int], Target] = {}
         lookup = Outliving(self._find_principal, is_away=lambda: self.watcher.is_away)
-        self.principals = Principals(lookup.find)
+        self.principals = Principals(lookup.find, lookup_attempt=self._find_attempt)
 
     def close(self) -> None:
         """End all threads; what runs is finished."""
         self.watcher.stop()
-        for lane in (self._loads, self._predictions, self._reads):
+        for lane in (self._loads, self._computing, self._reads):
             lane.close()
 
     async def compute(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Parse, predict or encode beside the event loop. Raises as Lane.call does."""
-        return await self._predictions.call(work, *args, **kwargs)
+        return await self._computing.call(work, *args, **kwargs)
+
+    def require(self, request: Request, kind: str, name: str) -> None:
+        """Keep a caller whose token is for one project to it: what is not there, it does not find.
+
+        kind: `model` or `endpoint`. Raises NotFoundError.
+        """
+        principal: Principal = request.scope["principal"]
+        if principal.project is None:
+            return
+        self._require_table()
+        table = self.watcher.table
+        known = table.newest if kind == "model" else table.endpoints
+        owner = table.owners.get((kind, name), DEFAULT)
+        if name not in known or owner != principal.project:
+            raise NotFoundError(f"There is no {kind} '{name:.80}'.")
 
     async def find(self, model: str, version: str | None) -> Target:
         """A model's version by number or alias; None: `production`, else the newest.
@@ -100,10 +129,18 @@ class Serving:
             self._versions[key] = found
         return self._versions[key]
 
-    async def choose(self, endpoint: str, deployment: str | None) -> tuple[str, Target]:
+    async def choose(
+        self, endpoint: str, deployment: str | None, *, session: str | None = None
+    ) -> tuple[str, Target]:
         """The deployment that answers a request, as `routes.choose`."""
         self._require_table()
-        draw = partial(routes.choose, endpoint=endpoint, deployment=deployment, random=self.random)
+        draw = partial(
+            routes.choose,
+            endpoint=endpoint,
+            deployment=deployment,
+            random=self.random,
+            session=session,
+        )
         table = self.watcher.table
         try:
             return draw(table)
@@ -112,6 +149,39 @@ class Serving:
             if newer is None:
                 raise
         return draw(newer)
+
+    def draw_mirrors(self, endpoint: str) -> list[tuple[str, Target]]:
+        """The deployments that get a copy of a request that came just now."""
+        if len(self._beside) >= _COPIES:
+            return []  # callers go first: copies are a sample anyway
+        return routes.mirrors(self.watcher.table, endpoint, random=self.random)
+
+    def settings_of(self, endpoint: str, deployment: str) -> Mapping[str, Any]:
+        """How a deployment answers; see `mlq.spec.serving.DeploymentFile`."""
+        route = self.watcher.table.endpoints.get(endpoint)
+        return {} if route is None else route.settings.get(deployment, {})
+
+    def draw_sample(self, endpoint: str, deployment: str) -> bool:
+        """Whether an answer of this deployment is kept, drawn by its `sampling_rate`."""
+        rate = self.settings_of(endpoint, deployment).get("sampling_rate") or 0.0
+        return rate >= 1 or (rate > 0 and self.random() < rate)
+
+    async def keep_feedback(self, endpoint: str, body: Mapping[str, Any]) -> int:
+        """Keep truths about predictions; see `mlq.service.monitoring.give_feedback`."""
+        return await self._reads.call(
+            self._database.transact, monitoring.give_feedback, endpoint, body
+        )
+
+    def start_beside(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run what nobody waits for; how it ends is not of interest."""
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._end_beside)
+
+    def _end_beside(self, task: asyncio.Task[object]) -> None:
+        self._beside.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that nothing complains of it
 
     async def load(self, target: Target) -> LoadedModel:
         """The model behind a target, read where it is not in memory yet.
@@ -181,20 +251,19 @@ class Serving:
         with self._database.read() as conn:
             return tokens.authenticate(conn, digest)
 
+    async def _find_attempt(self, token: str) -> Principal | None:
+        return await self._reads.call(self._authenticate_attempt, token)
+
+    def _authenticate_attempt(self, token: str) -> Principal | None:
+        """Code inside a job asks the endpoints of the job's project."""
+        with self._database.read() as conn:
+            found = attempt_tokens.authenticate(conn, token)
+            if found is None or found.attempt is None:
+                return None
+            return replace(found, project=owner_of_job(conn, found.attempt.job_id))
+
 
 def serving_of(request: Request) -> Serving:
     """The serving process that answers `request`."""
     serving: Serving = request.app.state.serving
     return serving
-
-
-def parse_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a request's body; NaN is read, too. Raises RowsError."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise refuse("", f"the body is no JSON: {reason}.") from None
-    if not isinstance(value, dict):
-        raise refuse("", "the body is no JSON object.")
-    return value

@@ -82,8 +82,7 @@ def _read_tensor(tensor: Any, path: str) -> tuple[str, list[int], list[Any]]:
         raise refuse(path, "expected a tensor: an object with name, shape, datatype and data")
     for key in ("name", "shape", "datatype", "data"):
         if key not in tensor:
-            hint = "; the binary extension is not offered" if key == "data" else ""
-            raise refuse(f"{path}.{key}", f"is missing{hint}")
+            raise refuse(f"{path}.{key}", "is missing")
     name, shape, datatype = tensor["name"], tensor["shape"], tensor["datatype"]
     if not isinstance(name, str):
         raise refuse(f"{path}.name", "expected text")

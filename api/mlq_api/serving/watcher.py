@@ -29,7 +29,8 @@ class Watcher:
 
     A table goes live in pieces: at once what needs no loading, then each model as it is warm. Where
     one cannot be loaded, what it would have replaced goes on answering, and `problems` says why.
-    While a model is being loaded, changes that need none go live all the same.
+    While a model is being loaded, changes that need none go live all the same. When all is live,
+    what a rollback would go back to is loaded too.
     """
 
     def __init__(
@@ -96,7 +97,17 @@ class Watcher:
         self.problems = problems
         self._retry_at = self._clock() + RETRY_S
         # Only now may what this replaced give way to others in memory.
-        self._packages.pin(routes.routed(self.table))
+        self._packages.pin(routes.routed(self.table) | self._latest.spares)
+        self._load_spares()
+
+    def _load_spares(self) -> None:
+        """Load what a rollback would go back to; one that cannot be is no problem until then."""
+        for target in sorted(self._latest.spares):
+            if self._stopped.is_set():
+                return
+            if not self._packages.is_loaded(target):
+                with suppress(Exception):
+                    self._beside(partial(self._packages.load, target))
 
     def _next(self, failed: Container[str]) -> Target | None:
         """What to load next; failed: versions that were tried."""

@@ -74,7 +74,7 @@ class World:
 
     def wait(self, fact: Callable[[], object]) -> None:
         """Wait until something is true."""
-        wait_until(fact, timeout_s=30)
+        wait_until(fact)
 
     def register(self, answer: str) -> int:
         """Register a stored package as the next version of `churn`."""

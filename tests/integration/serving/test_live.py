@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import statistics
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -14,7 +12,8 @@ import psycopg
 from psycopg import sql
 
 from mlq.db import routing
-from mlq.service import endpoints, models, tokens
+from mlq.service import endpoints, models, rollouts, tokens
+from mlq.spec.rollout import read_policy
 from tests.integration.serving.conftest import ROWS, World
 from tests.servers import Postgres, wait_until
 
@@ -52,7 +51,6 @@ def test_an_alias_flips_ten_times_under_load_and_no_request_fails(world: World) 
                 seen[name] += 1
         return seen
 
-    delays = []
     with ThreadPoolExecutor(2) as pool:
         asking = [
             pool.submit(ask, "/endpoints/shop/score"),
@@ -62,14 +60,11 @@ def test_an_alias_flips_ten_times_under_load_and_no_request_fails(world: World) 
             for flip in range(10):
                 answer = ("two", "one")[flip % 2]
                 promote(world, versions[answer])
-                began = time.monotonic()
                 world.wait(lambda answer=answer: world.answers() == answer)
-                delays.append(time.monotonic() - began)
         finally:
             is_over.set()
         seen = [one.result() for one in asking]
     assert all(set(one) == set(said) for one in seen)
-    assert statistics.median(delays) < 1
 
 
 def test_rollback_goes_live_from_memory(sqlite_world: World) -> None:
@@ -170,7 +165,7 @@ def test_a_revoked_token_is_refused_within_its_two_seconds(sqlite_world: World) 
     assert world.score(headers=headers).status_code == 200
     with world.database.write() as conn:
         tokens.revoke(conn, other.id, actor="ann")
-    wait_until(lambda: world.score(headers=headers).status_code == 401, timeout_s=10)
+    wait_until(lambda: world.score(headers=headers).status_code == 401)
 
 
 def test_what_was_made_a_moment_ago_is_found(world: World) -> None:
@@ -212,3 +207,116 @@ def test_a_slow_model_does_not_hold_up_other_changes(sqlite_world: World) -> Non
             == f"models:/churn/{two}"
         )
     )
+
+
+def test_copies_of_requests_change_no_answer(sqlite_world: World) -> None:
+    world = sqlite_world
+    world.deploy(world.register("one"))
+    world.deploy(world.register("broken"), alias="staging")
+    with world.database.write() as conn:
+        endpoints.set_mirror_traffic(conn, name="shop", mirror={"staging": 100}, actor="ann")
+    world.start()
+    serving = world.app.state.serving
+    drawn = []
+    start = serving.start_beside
+    serving.start_beside = lambda work: (drawn.append(1), start(work))
+    assert [world.answers() for _ in range(5)] == ["one"] * 5
+    assert len(drawn) == 5
+    world.wait(lambda: not serving._beside)
+    world.score(headers={"mlq-deployment": "production"})
+    assert len(drawn) == 5  # who names a deployment tests it alone
+
+
+def test_a_deployment_that_takes_too_long_is_an_error(sqlite_world: World) -> None:
+    world = sqlite_world
+    world.deploy(world.register("one"))
+    world.start()
+    assert world.answers() == "one"
+    with world.database.write() as conn:
+        endpoints.put_deployment(
+            conn,
+            endpoint="shop",
+            name="production",
+            model="models:/churn@production",
+            actor="ann",
+            settings={"request_timeout_ms": 1},
+        )
+    serving = world.app.state.serving
+    world.wait(lambda: serving.settings_of("shop", "production"))
+    serving.predictions._enqueue = lambda model, asked: None  # nobody ever answers
+    answer = world.score()
+    assert (answer.status_code, answer.json()["code"]) == (503, "timeout")
+
+
+def test_what_a_rollback_goes_back_to_is_loaded_ahead(sqlite_world: World) -> None:
+    world = sqlite_world
+    one = world.register("one")
+    world.deploy(one)
+    promote(world, world.register("two"))
+    world.start()  # it never served the first
+    world.wait(lambda: world.answers() == "two")
+    serving = world.app.state.serving
+    with world.database.read() as conn:
+        target = routing.find_target(conn, "churn", one)
+    assert target is not None
+    world.wait(lambda: serving.packages.is_loaded(target))
+
+
+def test_what_was_answered_is_stored_and_shown(sqlite_world: World) -> None:
+    world = sqlite_world
+    world.deploy(world.register("one"))
+    world.start()
+    for _ in range(3):
+        assert world.score().status_code == 200
+    assert world.http.post("/endpoints/shop/score", json={"rows": [{}]}).status_code == 422
+
+    def stored() -> bool:
+        with world.database.read() as conn:
+            found = rollouts.measure(conn, "shop", seconds=600)
+        one = found.get(("production", 1))
+        return one is not None and (one.requests, one.errors, one.rows) == (4, 0, 6)
+
+    world.wait(stored)
+    shown = world.http.get("/metrics")
+    labels = '{copy="false",deployment="production",endpoint="shop",model_version="1"}'
+    assert f"mlq_serving_requests_total{labels} 4.0" in shown.text
+    assert f"mlq_serving_rows_total{labels} 6.0" in shown.text
+    assert world.http.get("/metrics", headers={"authorization": ""}).status_code == 401
+
+
+def test_the_end_of_a_rollout_fails_no_request(sqlite_world: World) -> None:
+    world = sqlite_world
+    world.deploy(world.register("one"))
+    two = world.register("two")
+    world.start()
+    policy = read_policy({"canary": [{"percent": 50, "bake_s": 0}, {"percent": 90, "bake_s": 0}]})
+    with world.database.write() as conn:
+        rollouts.start(
+            conn, model=f"models:/churn/{two}", endpoint="shop", policy=policy, actor="ann"
+        )
+    is_over = threading.Event()
+
+    def ask() -> Counter[str]:
+        seen: Counter[str] = Counter()
+        with world.client() as http:
+            while not is_over.is_set():
+                response = http.post("/endpoints/shop/score", json={"rows": ROWS})
+                assert response.status_code == 200, response.text
+                seen[response.json()["deployment"]] += 1
+        return seen
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        try:
+            world.wait(lambda: world.score().json()["deployment"] == "production-candidate")
+            for phase in ("running", "succeeded"):
+                with world.database.write() as conn:
+                    rollout = rollouts.advance(conn, "shop")
+                assert rollout is not None
+                assert rollout.phase == phase
+            world.wait(lambda: world.score().json()["model"] == f"models:/churn/{two}")
+            world.wait(lambda: world.score().json()["deployment"] == "production")
+        finally:
+            is_over.set()
+        seen = asking.result()
+    assert set(seen) == {"production", "production-candidate"}

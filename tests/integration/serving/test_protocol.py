@@ -36,7 +36,11 @@ def serving(sqlite_world: World) -> World:
 
 def test_every_route_of_the_protocol(serving: World) -> None:
     http = serving.http
-    assert http.get("/v2").json() == {"name": "mlq", "version": __version__, "extensions": []}
+    assert http.get("/v2").json() == {
+        "name": "mlq",
+        "version": __version__,
+        "extensions": ["binary_tensor_data"],
+    }
     assert http.get("/v2/health/live").json() == {"live": True}
     ready = http.get("/v2/health/ready").json()
     assert (ready["ready"], ready["problems"]) == (True, [])

@@ -45,6 +45,15 @@ def test_the_document_names_its_files_below_the_prefix(root: str) -> None:
 
 
 @pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("prefix", ["", "/some/prefix"])
+def test_files_are_found_whether_the_proxy_takes_its_prefix_off_or_not(prefix: str) -> None:
+    client = _client("/some/prefix")
+    answer = client.get(f"{prefix}/static/assets/index-abc.js")
+    assert (answer.status_code, answer.text) == (200, "start()")
+    assert client.get(f"{prefix}/static/assets/../../console.py").status_code == 404
+
+
+@pytest.mark.usefixtures("built")
 def test_scripts_of_this_server_run_and_no_others() -> None:
     answer = _client().get("/jobs", headers=_BROWSER)
     policy = answer.headers["content-security-policy"]

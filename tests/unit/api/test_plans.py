@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 import pytest
 
 from mlq.errors import SpecError, UnavailableError
 from mlq.settings import Settings
+from mlq.spec import JobTemplate
 from mlq_api.lanes import Lane
 from mlq_api.plans import JSON_TYPE, Compiled, Plans
 
 BODY = b'{"type": "command", "command": "true", "compute": "big"}'
+
+
+async def find_none(references: Collection[str], project: str | None) -> dict[str, None]:
+    return dict.fromkeys(references)
 
 
 def compile_many(
@@ -19,7 +24,9 @@ def compile_many(
 ) -> list[Compiled | BaseException]:
     async def scenario() -> list[Compiled | BaseException]:
         lane = Lane("test", threads=1, capacity=16, timeout_s=30)
-        plans = Plans(Settings(home=home), lane, list_computes=list_computes)
+        plans = Plans(
+            Settings(home=home), lane, list_computes=list_computes, find_components=find_none
+        )
         made = await asyncio.gather(
             *(plans.compile(BODY, JSON_TYPE) for _ in range(count)), return_exceptions=True
         )
@@ -69,3 +76,47 @@ def test_a_compute_that_nobody_serves_is_refused(mlq_home: Path) -> None:
 
     with pytest.raises(SpecError, match="big"):
         raise first  # type: ignore[misc]
+
+
+def test_what_latest_means_is_looked_up_each_time(mlq_home: Path) -> None:
+    """A file is not compiled again for what has not changed; one level at a time is looked up."""
+    inner = JobTemplate("mlq:inner", "1", {"command": "one"})
+    outer = JobTemplate("mlq:outer", "1", {"jobs": {"a": {"component": "mlq:inner:1"}}})
+    known: dict[str, JobTemplate | None] = {"azureml:outer@latest": outer, "mlq:inner:1": inner}
+    asked: list[set[str]] = []
+
+    async def find(
+        references: Collection[str], project: str | None
+    ) -> dict[str, JobTemplate | None]:
+        asked.append(set(references))
+        assert project == "fruit"
+        return {reference: known.get(reference) for reference in references}
+
+    async def list_computes() -> frozenset[str]:
+        return frozenset()
+
+    body = b'{"jobs": {"x": {"component": "azureml:outer@latest"}}}'
+
+    async def scenario() -> None:
+        lane = Lane("test", threads=1, capacity=16, timeout_s=30)
+        plans = Plans(
+            Settings(home=mlq_home), lane, list_computes=list_computes, find_components=find
+        )
+        first = await plans.compile(body, JSON_TYPE, project="fruit")
+        assert first.components == {
+            "azureml:outer@latest": "mlq:outer:1",
+            "mlq:inner:1": "mlq:inner:1",
+        }
+        assert asked == [{"azureml:outer@latest"}, {"mlq:inner:1"}]
+        assert await plans.compile(body, JSON_TYPE, project="fruit") is first
+        known["azureml:outer@latest"] = JobTemplate("mlq:outer", "2", {"command": "two"})
+        second = await plans.compile(body, JSON_TYPE, project="fruit")
+        assert second.components == {"azureml:outer@latest": "mlq:outer:2"}
+        assert second.blueprint.plan.jobs[1].spec["command"] == "two"
+        assert second.blueprint.plan.jobs[1].spec["registered"] == "mlq:outer:2"
+        del known["azureml:outer@latest"]
+        with pytest.raises(SpecError, match="no component 'azureml:outer@latest'"):
+            await plans.compile(body, JSON_TYPE, project="fruit")
+        lane.close()
+
+    asyncio.run(scenario())

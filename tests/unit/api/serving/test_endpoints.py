@@ -18,7 +18,7 @@ FEW, MANY = {"months": 1, "plan": "basic"}, {"months": 60, "plan": "plus"}
 def score(model: LoadedModel, **request: Any) -> dict[str, Any]:
     body = json.dumps(request).encode()
     answer: dict[str, Any] = json.loads(
-        answer_score(body, model=model, target=TARGET, deployment="blue")
+        answer_score(body, model=model, target=TARGET, deployment="blue").body
     )
     return answer
 
@@ -51,7 +51,7 @@ def test_probabilities_on_request(classifier: LoadedModel, regressor: LoadedMode
 
 def test_missing_values_are_the_models_affair(regressor: LoadedModel) -> None:
     body = b'{"rows": [{"months": NaN, "plan": null}, {"months": 5, "plan": "basic"}]}'
-    answer = json.loads(answer_score(body, model=regressor, target=TARGET, deployment="blue"))
+    answer = json.loads(answer_score(body, model=regressor, target=TARGET, deployment="blue").body)
     assert answer["predictions"] == pytest.approx([52, 10])
 
 

@@ -22,7 +22,7 @@ INPUTS = [
 
 def infer(model: LoadedModel, **request: Any) -> dict[str, Any]:
     body = json.dumps({"inputs": INPUTS, **request}).encode()
-    answer: dict[str, Any] = json.loads(answer_infer(body, model=model, target=TARGET))
+    answer: dict[str, Any] = json.loads(answer_infer(body, model=model, target=TARGET)[0])
     return answer
 
 

@@ -114,3 +114,25 @@ def test_a_new_version_is_not_loaded_where_production_answers_for_the_name() -> 
     bare, newer = replace(TABLE, aliases={}), replace(new, aliases={})
     assert routes.wanted(bare, newer, is_loaded=is_loaded) == list(newer.newest.values())
     assert routes.settle(bare, newer, is_loaded=is_loaded).newest == TABLE.newest
+
+
+def test_a_session_keeps_its_deployment_and_sessions_follow_traffic() -> None:
+    def drawn(session: str) -> str:
+        def no_draw() -> float:
+            raise AssertionError("a session is not drawn")
+
+        return routes.choose(TABLE, "shop", deployment=None, random=no_draw, session=session)[0]
+
+    names = [drawn(f"session-{number}") for number in range(2000)]
+    assert names == [drawn(f"session-{number}") for number in range(2000)]
+    assert 150 < names.count("staging") < 250
+
+
+def test_copies_are_drawn_by_their_percent() -> None:
+    route = replace(TABLE.endpoints["shop"], mirror={"staging": 30, "gone": 100})
+    table = replace(TABLE, endpoints={"shop": route})
+    draws = iter([n / 10 for n in range(10)])
+    drawn = [routes.mirrors(table, "shop", random=lambda: next(draws)) for _ in range(10)]
+    assert drawn == [[("staging", V2)]] * 3 + [[]] * 7
+    assert routes.mirrors(TABLE, "shop", random=lambda: 0.0) == []
+    assert routes.settle(TABLE, table, is_loaded=loaded(V1, V2)).endpoints["shop"].mirror

@@ -4,12 +4,13 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mlq.errors import TooLargeError
 from mlq.models.signature import Field, Signature
 from mlq_api.serving import rows
-from mlq_api.serving.rows import RowsError, from_columns, from_rows, from_table
+from mlq_api.serving.rows import RowsError, from_columns, from_table, merge
 
 SIGNATURE = Signature(
     (
@@ -28,6 +29,11 @@ ROW: dict[str, Any] = {
     "is_new": True,
     "since": "2026-01-02T03:04:05+01:00",
 }
+
+
+def from_rows(signature: Signature, given: Any) -> tuple[pd.DataFrame, list[str]]:
+    table, warnings = rows.from_rows(signature, given)
+    return table.frame(), warnings
 
 
 def problems(error: RowsError) -> list[tuple[str, str]]:
@@ -131,10 +137,10 @@ def test_a_model_without_signature_takes_what_comes() -> None:
 
 
 def test_a_table_as_azure_writes_it() -> None:
-    frame, _ = from_table(
+    table, _ = from_table(
         SIGNATURE, list(ROW), [list(ROW.values()), list(ROW.values())], index=["a", "b"]
     )
-    assert len(frame) == 2
+    assert table.count == len(table.frame()) == 2
 
 
 @pytest.mark.parametrize(
@@ -157,3 +163,26 @@ def test_a_table_that_is_none(names: Any, data: Any, index: Any, path: str) -> N
 def test_columns_of_unequal_kind_are_checked_like_rows() -> None:
     with pytest.raises(RowsError):
         from_columns(Signature((Field("a", "double"),)), {"a": []}, path="inputs")
+
+
+NUMBERS = Signature((Field("a", "double"), Field("b", "long", required=False)))
+
+
+def test_numbers_are_the_frames_values() -> None:
+    sent = [{"a": 1.5, "b": 2}, {"a": -3, "b": 2**63}, {"a": 0, "b": 10**30}]
+    for given in (sent, [*sent, {"a": None, "b": math.nan}], [{"a": 1}]):
+        table, _ = rows.from_rows(NUMBERS, given)
+        assert np.array_equal(table.numbers(), table.frame().to_numpy(float), equal_nan=True)
+
+
+def test_numbers_name_the_column_that_has_none() -> None:
+    for bad in ("x", True, 10**400, math.inf):
+        table, _ = rows.from_rows(NUMBERS, [{"a": 1, "b": 1}, {"a": bad, "b": 1}])
+        with pytest.raises(RowsError) as refused:
+            table.numbers()
+        assert problems(refused.value)[0][0] == "a[1]"
+
+
+def test_merged_tables_keep_their_order() -> None:
+    tables = [rows.from_rows(SIGNATURE, [{**ROW, "count": n}])[0] for n in (3, 1, 2)]
+    assert merge(tables).frame()["count"].tolist() == [3, 1, 2]
