@@ -9,6 +9,7 @@ from socket import gethostname, socket
 import uvicorn
 from fastapi import FastAPI
 
+from mlq.addresses import require_safe_bind
 from mlq.artifacts import Store
 from mlq.db import Database
 from mlq.errors import MlqError, UnavailableError
@@ -36,9 +37,10 @@ class _UvicornServer(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Answer requests until SIGTERM or SIGINT.
 
-    Every route but health and login needs a token, so any address may be bound; a name other than
-    a loopback one is answered to only when it is bound or in `allowed_hosts`.
+    A name other than a loopback one is answered to only when it is bound or in `allowed_hosts`.
+    Raises SettingsError for an address beyond loopback without `plain_http`.
     """
+    require_safe_bind(settings.host, plain_http=settings.plain_http)
     _join(settings)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     app = create_app(settings)

@@ -14,24 +14,39 @@ from mlq.broker import Broker
 from mlq.db.engine import Database
 from mlq.settings import Settings
 from mlq_api import console as built_console
-from mlq_api import problems, proxy
+from mlq_api import mlflow, problems, proxy
 from mlq_api.auth import AuthMiddleware
 from mlq_api.guards import GuardMiddleware, allowed_hosts
 from mlq_api.observer import ObserveMiddleware
 from mlq_api.operations import add_examples
 from mlq_api.routes import (
+    approvals,
+    batch,
     cluster,
+    components,
     console,
     data,
+    datasets,
+    demo,
     endpoints,
     health,
     history,
     job_outputs,
     job_streams,
+    job_words,
     jobs,
+    limits,
+    lineage,
     models,
+    monitoring,
+    projects,
+    rollouts,
+    schedules,
+    secrets,
     sweeps,
     tokens,
+    trees,
+    webhooks,
 )
 from mlq_api.server import POOL_SIZE, STATEMENT_TIMEOUT_S, Server
 
@@ -39,15 +54,31 @@ _NOUNS = (
     jobs,
     job_outputs,
     job_streams,
+    job_words,
+    approvals,
     sweeps,
     data,
+    trees,
+    datasets,
+    demo,
     models,
     endpoints,
+    batch,
+    rollouts,
+    monitoring,
+    schedules,
+    secrets,
+    webhooks,
     cluster,
+    components,
+    limits,
+    lineage,
     tokens,
+    projects,
     history,
     health,
     console,
+    mlflow,
     proxy,
     built_console,
 )
@@ -105,6 +136,7 @@ def create_app(
     app.add_middleware(
         AuthMiddleware,
         principals=server.principals,
+        failed_logins=server.failed_logins,
         metrics_token=settings.metrics_token.get_secret_value(),
     )
     app.add_middleware(

@@ -2,7 +2,8 @@
 
 The middleware decides before anything else looks at a request, so a new route is closed by default.
 Reading, predictions included, needs `viewer`, every other method `submitter`; routes for
-administrators add `admin_only`.
+administrators add `admin_only`. Code inside a job has a token for its own attempt, which opens the
+paths of ATTEMPT_PATHS and no other; what is behind them calls `require_own_job`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
 
@@ -22,14 +24,28 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlq.errors import ForbiddenError, MlqError, UnauthorizedError
+from mlq.service import attempt_tokens
 from mlq.service.tokens import Principal, digest_of
+from mlq_api.failed_logins import FailedLogins
 from mlq_api.problems import problem_of
 
 COOKIE = "mlq_session"
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/login"})
+#: Below these no token is asked for: files of the console, and hooks, whose bodies are signed.
+OPEN_PREFIXES = ("/static/", "/v1/hooks/")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-#: POST that changes nothing but the caller's own session: logging out, and predictions.
-VIEWER_PATHS = re.compile(r"/logout|/v2/.*|/endpoints/[^/]+/score")
+#: POST that changes nothing but the caller's own session: logging out, predictions, searches.
+VIEWER_PATHS = re.compile(
+    r"/logout|/v2/.*|/endpoints/[^/]+/score"
+    r"|(/mlflow)?/api/2\.0/mlflow/(experiments|runs|logged-models)/search"
+)
+#: Where tokens of attempts are good: tracking and its artifacts, and predictions of its project's
+#: endpoints. Everything else behind these paths must call `require_own_job` with the job that it
+#: touches.
+ATTEMPT_PATHS = re.compile(
+    r"/v1/whoami|/endpoints/[^/]+/score"
+    r"|/mlflow/api/2\.0/.*|/api/2\.0/(mlflow|mlflow-artifacts)/.*"
+)
 _METRICS = Principal(token_id="", name="metrics", role="viewer", kind="api")
 
 
@@ -37,6 +53,7 @@ class Principals:
     """Who a token belongs to, remembered for two seconds: a revoked one lives on no longer.
 
     lookup: digest -> principal, from the database.
+    lookup_attempt: token of an attempt -> principal; without it such tokens are not known.
     """
 
     TTL_S = 2.0
@@ -46,9 +63,11 @@ class Principals:
         self,
         lookup: Callable[[str], Awaitable[Principal | None]],
         *,
+        lookup_attempt: Callable[[str], Awaitable[Principal | None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lookup = lookup
+        self._lookup_attempt = lookup_attempt
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, Principal | None]] = OrderedDict()
 
@@ -59,7 +78,10 @@ class Principals:
         now = self._clock()
         if found is not None and found[0] > now:
             return found[1]
-        principal = await self._lookup(digest)
+        if self._lookup_attempt is not None and token.startswith(attempt_tokens.PREFIX):
+            principal = await self._lookup_attempt(token)
+        else:
+            principal = await self._lookup(digest)
         self._known[digest] = (now + self.TTL_S, principal)
         self._known.move_to_end(digest)
         while len(self._known) > self.SIZE:
@@ -71,11 +93,40 @@ class Principals:
         self._known.clear()
 
 
-class AuthMiddleware:
-    """Puts the caller into `scope["principal"]`, or answers 401 or 403."""
+class Uses:
+    """When the use of a token was last noted, so that it costs a write a minute and no more."""
 
-    def __init__(self, app: ASGIApp, *, principals: Principals, metrics_token: str) -> None:
+    EVERY_S = 60.0
+    SIZE = 4096
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._noted: dict[str, float] = {}
+
+    def is_due(self, token_id: str) -> bool:
+        """Whether the use of a token is to be noted now; then it is not for a minute."""
+        now = self._clock()
+        if now - self._noted.get(token_id, float("-inf")) < self.EVERY_S:
+            return False
+        if len(self._noted) >= self.SIZE:
+            self._noted.clear()
+        self._noted[token_id] = now
+        return True
+
+
+class AuthMiddleware:
+    """Puts the caller into `scope["principal"]`, or answers 401, 403 or 429."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        principals: Principals,
+        failed_logins: FailedLogins,
+        metrics_token: str,
+    ) -> None:
         self._app = app
+        self._failed_logins = failed_logins
         self._principals = principals
         self._metrics_token = metrics_token
 
@@ -84,7 +135,7 @@ class AuthMiddleware:
             await self._app(scope, receive, send)
             return
         path = get_route_path(scope)
-        if path in OPEN_PATHS or path.startswith("/static/"):
+        if path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
             await self._app(scope, receive, send)
             return
         try:
@@ -116,10 +167,19 @@ class AuthMiddleware:
             return _METRICS
         principal = await self._principals.find(token)
         if principal is None or (principal.kind == "session") == is_bearer:
-            raise UnauthorizedError(
+            unknown = UnauthorizedError(
                 "This token is not known, has expired or was revoked.",
                 hint="MLQ_HOME/token holds the admin token, `mlq token create` makes others.",
             )
+            raise self._failed_logins.count(scope, unknown)
+        if principal.attempt is not None:
+            if not ATTEMPT_PATHS.fullmatch(path):
+                raise ForbiddenError(
+                    "A job's own token is good for tracking of that job and for predictions only.",
+                    hint="Code that needs more of the API gets a token of its own from you.",
+                )
+            return principal
+        principal = _in_project(principal, headers.get("mlq-project", ""))
         if method not in SAFE_METHODS:
             if not is_bearer:
                 _require_same_origin(headers)
@@ -139,11 +199,36 @@ def principal_of(request: Request) -> Principal:
     return principal
 
 
+def require_own_job(principal: Principal, job_id: str) -> None:
+    """Keep code inside a job to that job. job_id: of the job that a request touches.
+
+    Whatever writes is fenced by `principal.attempt.attempt` in its transaction as well: between
+    this check and the commit the attempt may have ended. Raises ForbiddenError.
+    """
+    if principal.attempt is not None and principal.attempt.job_id != job_id:
+        raise ForbiddenError(
+            f"The token of job {principal.attempt.job_id} is not good for job {job_id}.",
+            hint="Code inside a job may track that job only.",
+        )
+
+
 async def admin_only(request: Request) -> None:
     """Dependency of routes for administrators. Raises ForbiddenError."""
     principal = principal_of(request)
     if not principal.may("admin"):
         raise _too_small(principal, "admin")
+
+
+def _in_project(principal: Principal, wanted: str) -> Principal:
+    """The caller, kept to the project that a request asks for."""
+    if not wanted or wanted == principal.project:
+        return principal
+    if principal.project is not None:
+        raise ForbiddenError(
+            f"The token '{principal.name}' is for project {principal.project} only.",
+            hint="Leave out the header Mlq-Project (MLQ_PROJECT), or use another token.",
+        )
+    return replace(principal, project=wanted)
 
 
 def _too_small(principal: Principal, needed: str) -> ForbiddenError:

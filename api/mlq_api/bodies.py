@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -39,13 +40,32 @@ def parse(model: type[M], body: bytes) -> M:
         raise RequestValidationError([detail]) from None
 
 
-async def store_body(request: Request, server: Server, *, expected: str | None = None) -> Blob:
+async def store_body(
+    request: Request, server: Server, *, expected: str | None = None, max_bytes: int | None = None
+) -> Blob:
     """Stream the body into the artifact store; memory stays bounded by a few MiB.
 
-    expected: the digest it must have. Raises TooLargeError, ConflictError (`digest_mismatch`).
+    expected: the digest it must have. max_bytes: a limit below that of all uploads.
+    Raises TooLargeError, ConflictError (`digest_mismatch`), MlqError (`unsupported_media`) for a
+    form or a body that is compressed on its way, whose bytes are not the file's.
     """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if media_type_of(request, default="").startswith("multipart/"):
+        raise MlqError(
+            "The body is a form, with more in it than the file.",
+            code="unsupported_media",
+            hint="Send the bytes alone: curl --data-binary @FILE.",
+        )
+    if encoding != "identity":
+        raise MlqError(
+            f"The body has the Content-Encoding '{encoding:.40}', which is not undone here.",
+            code="unsupported_media",
+            hint="Send the file as it is, without that header.",
+        )
     writer: Writer = await server.files.call(
-        server.store.writer, expected=expected, max_bytes=server.settings.max_upload_bytes
+        server.store.writer,
+        expected=expected,
+        max_bytes=min(max_bytes or sys.maxsize, server.settings.max_upload_bytes),
     )
     try:
         piece = bytearray()

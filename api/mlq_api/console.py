@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from mlq.errors import NotFoundError
+from mlq_api.access import BY_METHOD
 
 FOLDER = Path(__file__).parent / "static"
 #: Styles are also set by scripts, for sizes and places; scripts are files of this server only.
@@ -25,7 +26,7 @@ _POLICY = (
     "frame-ancestors 'none'"
 )
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[BY_METHOD])
 
 
 def shell(request: Request) -> Response | None:
@@ -46,10 +47,17 @@ def shell(request: Request) -> Response | None:
 
 
 @router.get("/jobs")
+@router.get("/compare")
+@router.get("/designer")
 @router.get("/models")
 @router.get("/models/{name}")
 @router.get("/endpoints")
 @router.get("/endpoints/{name}")
+@router.get("/batch-endpoints/{name}")
+@router.get("/approvals")
+@router.get("/schedules")
+@router.get("/schedules/{name}")
+@router.get("/schedule-editor")
 @router.get("/data")
 @router.get("/data/{name}")
 @router.get("/workers")
@@ -74,6 +82,11 @@ def install(app: FastAPI) -> None:
 class _Files(StaticFiles):
     async def check_config(self) -> None:
         """Nothing to check: the console may be built while the server runs, or never."""
+
+    def get_path(self, scope: Scope) -> str:
+        """A proxy may take its prefix off the path or leave it on; Starlette expects the latter."""
+        path: str = scope["path"].removeprefix(scope.get("app_root_path", ""))
+        return path.removeprefix("/static/")
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)

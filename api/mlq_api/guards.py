@@ -27,7 +27,7 @@ PAGE_POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 #: Paths whose body is a file rather than a document.
-_UPLOADS = re.compile(r"/v1/(blobs/[^/]+|data/[^/]+/versions)")
+_UPLOADS = re.compile(r"/v1/(blobs(/[0-9a-f]{64})?|trees/[^/]+|data/[^/]+/versions)")
 
 
 def allowed_hosts(host: str, further: Iterable[str]) -> frozenset[str]:

@@ -65,10 +65,22 @@ def takes(model: type[Any] | None, *others: tuple[str, Any]) -> dict[str, Any]:
     """OpenAPI: a body that the route reads itself. others: (media type, example)."""
     kinds: dict[str, Any] = {}
     if model is not None:
-        kinds["application/json"] = {"schema": model.model_json_schema()}
+        kinds["application/json"] = {"schema": _inlined(model.model_json_schema())}
     for media_type, example in others:
         kinds[media_type] = {"schema": {"type": "string"}, "example": example}
     return {"requestBody": {"required": True, "content": kinds}}
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any] | None = None) -> Any:
+    """`schema` with its definitions in their places: pointers below it mean nothing elsewhere."""
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    definitions = schema.get("$defs", definitions or {})
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
+    return {key: _inlined(value, definitions) for key, value in schema.items() if key != "$defs"}
 
 
 def add_examples(document: dict[str, Any]) -> None:

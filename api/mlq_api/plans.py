@@ -6,13 +6,21 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from mlq.errors import MlqError
+from mlq.errors import MlqError, SpecError
 from mlq.service.blueprint import Blueprint, draw
 from mlq.settings import Settings
-from mlq.spec import compile_job, read_document
+from mlq.spec import (
+    BUILTIN,
+    Component,
+    JobTemplate,
+    compile_job,
+    find_builtin,
+    parse_component,
+    read_document,
+)
 from mlq_api.lanes import Lane
 
 JSON_TYPE = "application/json"
@@ -23,16 +31,50 @@ USUAL_COMPUTES = frozenset({"cpu", "gpu"})
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A job file that was accepted. digest: sha256 of the body."""
+    """A job file that was accepted. digest: sha256 of the body.
+
+    components: the registered ones that it names -> the version that each stood for.
+    """
 
     blueprint: Blueprint
     digest: str
+    components: Mapping[str, str]
+
+
+#: What references to registered components stand for now, for a project; None: there is no such.
+FindComponents = Callable[
+    [Collection[str], str | None], Awaitable[Mapping[str, JobTemplate | None]]
+]
+
+
+class _Lookup:
+    """The components of one attempt to compile a file, which must not wait for the database.
+
+    known: what was looked up before; missing: what has to be, for the next attempt.
+    """
+
+    def __init__(self, known: Mapping[str, JobTemplate | None]) -> None:
+        self.known = known
+        self.used: dict[str, str] = {}
+        self.missing: set[str] = set()
+
+    def __call__(self, reference: str) -> Component | JobTemplate | None:
+        if parse_component(reference)[0] in BUILTIN:
+            return find_builtin(reference)
+        if reference not in self.known:
+            self.missing.add(reference)
+            return None
+        found = self.known[reference]
+        if found is not None:
+            self.used[reference] = f"{found.name}:{found.version}"
+        return found
 
 
 class Plans:
     """Compiles job files; compiling is pure, so the newest few are kept.
 
     list_computes: the computes that workers serve, looked up every few seconds.
+    find_components: looked up for each file that names any: what `@latest` is may have changed.
     """
 
     SIZE = 256
@@ -45,22 +87,26 @@ class Plans:
         lane: Lane,
         *,
         list_computes: Callable[[], Awaitable[frozenset[str]]],
+        find_components: FindComponents,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._aliases = settings.computes
         self._lane = lane
         self._list_computes = list_computes
+        self._find_components = find_components
         self._clock = clock
         self._kept: OrderedDict[tuple[str, str, frozenset[str]], Compiled] = OrderedDict()
         self._computes: frozenset[str] = frozenset()
         self._computes_until = float("-inf")
         self._lookup: asyncio.Future[frozenset[str]] | None = None
 
-    async def compile(self, body: bytes, media_type: str) -> Compiled:
+    async def compile(
+        self, body: bytes, media_type: str, *, project: str | None = None
+    ) -> Compiled:
         """Compile a job file.
 
-        media_type: without parameters, lower case. Raises SpecError; MlqError with code
-        `unsupported_media`.
+        media_type: without parameters, lower case. project: whose components it may name.
+        Raises SpecError; MlqError with code `unsupported_media`.
         """
         if media_type != JSON_TYPE and media_type not in YAML_TYPES:
             raise MlqError(
@@ -72,10 +118,26 @@ class Plans:
         digest = hashlib.sha256(body).hexdigest()
         key = (digest, media_type, computes)
         found = self._kept.get(key)
+        templates: dict[str, JobTemplate | None] = {}
         if found is not None:
             self._kept.move_to_end(key)
-            return found
-        made = await self._lane.call(self._compile, body, media_type, digest, computes)
+            if not found.components:
+                return found
+            templates |= await self._find_components(found.components.keys(), project)
+            now = {ref: f"{one.name}:{one.version}" for ref, one in templates.items() if one}
+            if now == found.components:
+                return found
+        made = None
+        while made is None:  # a round for each level of components in components
+            lookup = _Lookup(templates)
+            try:
+                made = await self._lane.call(
+                    self._compile, body, media_type, digest, computes, lookup
+                )
+            except SpecError:
+                if not lookup.missing:
+                    raise
+                templates |= await self._find_components(lookup.missing, project)
         if len(body) <= self.MAX_KEPT_BYTES:
             self._kept[key] = made
             while len(self._kept) > self.SIZE:
@@ -103,10 +165,19 @@ class Plans:
             lookup.exception()  # whoever waits gets it too; nobody waiting is no warning
 
     def _compile(
-        self, body: bytes, media_type: str, digest: str, computes: frozenset[str]
+        self,
+        body: bytes,
+        media_type: str,
+        digest: str,
+        computes: frozenset[str],
+        lookup: _Lookup,
     ) -> Compiled:
         document = read_document(body, media_type=media_type)
-        plan = compile_job(document, computes=computes, compute_aliases=self._aliases)
+        plan = compile_job(
+            document, computes=computes, compute_aliases=self._aliases, components=lookup
+        )
         # read_document has refused what is not UTF-8
         text = body.decode("utf-8-sig")
-        return Compiled(draw(plan, document=text, media_type=media_type), digest)
+        used = lookup.used
+        blueprint = draw(plan, document=text, media_type=media_type, components=used)
+        return Compiled(blueprint, digest, used)

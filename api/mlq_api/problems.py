@@ -20,6 +20,7 @@ from mlq.errors import (
     NotFoundError,
     SettingsError,
     TooLargeError,
+    TooManyFailuresError,
     UnauthorizedError,
     UnavailableError,
 )
@@ -38,6 +39,7 @@ _STATUS_OF_CODE = {
 }
 _STATUS_OF_CLASS: Mapping[type[MlqError], HTTPStatus] = {
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    TooManyFailuresError: HTTPStatus.TOO_MANY_REQUESTS,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
@@ -76,6 +78,8 @@ def problem_of(error: MlqError) -> Response:
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = 'Bearer realm="mlq"'
+    if isinstance(error, TooManyFailuresError):
+        headers["retry-after"] = str(error.retry_after_s)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = str(RETRY_AFTER_S)
     return problem(

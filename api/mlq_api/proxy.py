@@ -9,13 +9,14 @@ import httpx
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse, StreamingResponse
 
-from mlq.errors import NotFoundError, UnavailableError
+from mlq.errors import ForbiddenError, NotFoundError, UnavailableError
+from mlq_api.access import OF_ENDPOINT, VIEWER, project_of
 from mlq_api.auth import token_of
 from mlq_api.operations import PROBLEMS, content, takes
 from mlq_api.schemas import Anything, Prediction
 from mlq_api.server import Server, server_of
 
-router = APIRouter(responses=PROBLEMS)
+router = APIRouter(responses=PROBLEMS, dependencies=[VIEWER])
 
 #: Of one connection only (RFC 9110, 7.6.1), or ours to set.
 _HOP_BY_HOP = frozenset(
@@ -44,6 +45,7 @@ _FLOWER_POLICY = (
     tags=["inference"],
     response_model=Prediction,
     summary="Ask an endpoint for predictions",
+    dependencies=[OF_ENDPOINT],
     openapi_extra=takes(
         None, ("application/json", '{"rows": [{"tenure": 3}], "params": {"probabilities": true}}')
     ),
@@ -100,7 +102,7 @@ async def _pass_to_serving(request: Request) -> Response:
         )
     headers = _passed_on(request.headers.items())
     headers.pop("cookie", None)
-    headers["authorization"] = f"Bearer {token_of(request.headers)}"
+    headers["authorization"] = f"Bearer {token_of(request.headers)}"  # it knows the project
     return await _pass_on(request, server, server.settings.serve_url, headers)
 
 
@@ -123,6 +125,11 @@ async def flower(request: Request, path: str) -> Response:
 
 
 async def _pass_to_flower(request: Request) -> Response:
+    if project_of(request) is not None:
+        raise ForbiddenError(
+            "Flower shows the steps of every project.",
+            hint="It takes a token that reaches all projects.",
+        )
     server = server_of(request)
     base = server.settings.flower_url.rstrip("/").removesuffix("/flower")
     if not base:

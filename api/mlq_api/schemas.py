@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mlq_api.git_schemas import Git
 from mlq_api.sweep_schemas import SweepSummary
 
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class JobError(BaseModel):
     model_config = ConfigDict(extra="allow")
     code: str | None = None
     message: str | None = None
+    hint: str | None = Field(default=None, description="The next thing to try.")
 
 
 class Job(BaseModel):
@@ -112,6 +114,7 @@ class Job(BaseModel):
     archived_at: datetime | None = None
     duration_s: float | None = None
     upstreams: list[str] = []
+    git: Git | None = Field(default=None, description="Of a root whose code git knows.")
     sweep: SweepSummary | None = Field(
         default=None, description="Of a sweep that is shown itself or as a step."
     )
@@ -129,6 +132,9 @@ class PlannedStep(BaseModel):
     component: str | None = None
     compute: str | None = None
     upstreams: list[str] = []
+    reuses: str | None = Field(
+        default=None, description="A job whose outputs it would take, as things are now."
+    )
 
 
 class PlanView(BaseModel):
@@ -181,6 +187,15 @@ class LogChunk(BaseModel):
     stream: str
     content: str
     at: datetime
+
+
+class JobWords(BaseModel):
+    """What the newest jobs are called and what they measured."""
+
+    model_config = _example(names=["churn"], experiments=["nightly"], metrics=["roc_auc"])
+    names: list[str]
+    experiments: list[str]
+    metrics: list[str]
 
 
 class Metric(BaseModel):
@@ -249,6 +264,7 @@ class DataVersion(BaseModel):
     tags: dict[str, Any] = {}
     created_by: str
     created_at: datetime
+    source: str | None = None
 
 
 class NewDataVersion(BaseModel):
@@ -335,10 +351,33 @@ class Rollback(BaseModel):
     alias: str = Field(default="production", max_length=64)
     to: int | None = None
     reason: str = Field(default="", max_length=2000)
+    force: bool = Field(default=False, description="Also where the signatures do not fit.")
+
+
+class AliasAct(BaseModel):
+    """Undoes the rollback of an alias, or lets pipelines move it again."""
+
+    model_config = _example(alias="production", reason="the data was at fault")
+    alias: str = Field(default="production", max_length=64)
+    reason: str = Field(default="", max_length=2000)
+
+
+class AliasHold(BaseModel):
+    """Whether pipelines may move an alias. changed: false where that was so already."""
+
+    model_config = _example(name="churn", alias="production", held=False, changed=True)
+    name: str
+    alias: str
+    held: bool
+    changed: bool
 
 
 class AliasChange(BaseModel):
-    """What an alias did. changed: false where it stood there already."""
+    """What an alias did. changed: false where it stood there already.
+
+    endpoints: those with a deployment that follows it. held: pipelines leave it alone until it is
+    resumed.
+    """
 
     model_config = _example(name="churn", alias="production", version=3, previous=2, changed=True)
     name: str
@@ -346,6 +385,8 @@ class AliasChange(BaseModel):
     version: int | None = None
     previous: int | None = None
     changed: bool
+    endpoints: list[dict[str, str]] = []
+    held: bool = False
 
 
 class AliasMove(BaseModel):
@@ -388,12 +429,15 @@ class Deployment(BaseModel):
     model: str
     alias: str | None = None
     version: int | None = Field(default=None, description="What it stands for now.")
+    description: str = ""
+    tags: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     created_at: datetime
     updated_at: datetime
 
 
 class Endpoint(BaseModel):
-    """A stable name that answers predictions. traffic: deployment -> percent."""
+    """A stable name that answers predictions. traffic, mirror_traffic: deployment -> percent."""
 
     model_config = _example(
         name="churn",
@@ -407,6 +451,7 @@ class Endpoint(BaseModel):
     name: str
     description: str = ""
     traffic: dict[str, int] = {}
+    mirror_traffic: dict[str, int] = {}
     deployments: list[Deployment] = []
     scoring_uri: str
     tags: dict[str, Any] = {}
@@ -420,6 +465,7 @@ class NewEndpoint(BaseModel):
     model_config = _example(name="churn", description="Who will leave?")
     name: str = Field(max_length=255)
     description: str = Field(default="", max_length=10_000)
+    tags: dict[str, str] = {}
 
 
 class EndpointChange(BaseModel):
@@ -427,14 +473,28 @@ class EndpointChange(BaseModel):
 
     model_config = _example(traffic={"production": 90, "candidate": 10})
     description: str | None = Field(default=None, max_length=10_000)
+    tags: dict[str, str] | None = None
     traffic: dict[str, int] | None = None
+    mirror_traffic: dict[str, int] | None = None
+
+
+class DeploymentSettings(BaseModel):
+    """How a deployment answers."""
+
+    model_config = ConfigDict(extra="forbid")
+    request_timeout_ms: int | None = Field(default=None, gt=0)
+    sampling_rate: float | None = Field(default=None, ge=0, le=1)
+    drift: dict[str, Any] | None = None
 
 
 class NewDeployment(BaseModel):
-    """Puts a model behind an endpoint."""
+    """Puts a model behind an endpoint. What is left out of a deployment that is there stays."""
 
     model_config = _example(model="models:/churn@production")
     model: str = Field(max_length=400)
+    description: str | None = Field(default=None, max_length=10_000)
+    tags: dict[str, str] | None = None
+    settings: DeploymentSettings | None = None
 
 
 class Worker(BaseModel):
@@ -515,9 +575,10 @@ class ComponentPort(BaseModel):
 
 
 class Component(BaseModel):
-    """A reusable step definition."""
+    """A reusable step definition; of a registered one, `definition` is its file."""
 
     model_config = _example(
+        id="mlq:score",
         name="mlq:score",
         version="1",
         description="Batch predictions.",
@@ -533,6 +594,10 @@ class Component(BaseModel):
     outputs: dict[str, ComponentPort]
     open_inputs: bool
     is_deterministic: bool
+    id: str = Field(description="As job files name it: `mlq:count_lines:3`.")
+    created_by: str | None = None
+    created_at: datetime | None = None
+    definition: dict[str, Any] | None = None
 
 
 class Token(BaseModel):
@@ -542,7 +607,9 @@ class Token(BaseModel):
     id: str
     name: str
     role: str
+    project: str | None = Field(default=None, description="The only one that it reaches.")
     created_at: datetime
+    last_used_at: datetime | None = Field(default=None, description="To the minute.")
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
 
@@ -554,6 +621,9 @@ class NewToken(BaseModel):
     name: str = Field(min_length=1, max_length=255)
     role: Literal["viewer", "submitter", "admin"]
     expires_in_s: float | None = Field(default=None, gt=0)
+    project: str | None = Field(
+        default=None, max_length=64, description="The only one that it reaches."
+    )
 
 
 class MadeToken(BaseModel):
@@ -563,6 +633,7 @@ class MadeToken(BaseModel):
     id: str
     name: str
     role: str
+    project: str | None = None
     token: str
 
 
@@ -572,6 +643,7 @@ class Whoami(BaseModel):
     model_config = _example(name="admin", role="admin")
     name: str
     role: str
+    project: str | None = None
 
 
 class Health(BaseModel):

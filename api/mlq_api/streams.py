@@ -20,6 +20,7 @@ from starlette.responses import StreamingResponse
 
 from mlq.db import events
 from mlq.db.events import Cursor, Event
+from mlq.db.projects import owner_of_job
 from mlq.errors import MlqError
 from mlq_api.wire import dump, iso
 
@@ -92,11 +93,14 @@ class Hub:
         *,
         root_id: str | None = None,
         kinds: Sequence[str] = (),
+        project: str | None = None,
     ) -> AsyncIterator[Event | None]:
         """Every event after `since` (None: from now on), then those to come; None to keep alive.
 
-        root_id: of one job tree only; kinds: only those whose kind starts with one of these words.
+        root_id: of one job tree only; kinds: only those whose kind starts with one of these words;
+        project: only those of its jobs.
         """
+        owners: dict[str, str] = {}
         async with self._start:
             if self._poller is None:
                 self._cursor = await self._reader.read(events.newest)
@@ -106,7 +110,12 @@ class Hub:
             last = subscription.since if since is None else since
             while since is not None:
                 batch: list[Event] = await self._reader.read(
-                    events.read_after, last, limit=_BATCH, root_id=root_id, kinds=kinds
+                    events.read_after,
+                    last,
+                    limit=_BATCH,
+                    root_id=root_id,
+                    kinds=kinds,
+                    project=project,
                 )
                 for event in batch:
                     yield event
@@ -121,8 +130,21 @@ class Hub:
                     continue
                 if found is None:
                     return
-                if found.cursor > last and _matches(found, root_id=root_id, kinds=kinds):
+                if found.cursor <= last or not _matches(found, root_id=root_id, kinds=kinds):
+                    continue
+                if project is None or await self._is_of(found, project, owners):
                     yield found
+
+    async def _is_of(self, event: Event, project: str, owners: dict[str, str]) -> bool:
+        """Whether an event is of a job of `project`. owners: those known so far."""
+        root_id = event.root_id
+        if root_id is None:
+            return False
+        if root_id not in owners:
+            if len(owners) >= QUEUE_SIZE:
+                owners.clear()
+            owners[root_id] = await self._reader.read(owner_of_job, root_id)
+        return owners[root_id] == project
 
     @contextmanager
     def _subscribed(self, since: Cursor) -> Iterator[Subscription]:

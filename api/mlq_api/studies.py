@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,8 @@ from typing import Any, BinaryIO
 
 from mlq.errors import MlqError, UnavailableError
 from mlq.service.studies import Subject
-from mlq.sweeps.study import TrialRecord, write_csv
+from mlq.sweeps.study import TrialRecord
+from mlq.sweeps.trial_table import write_trials
 
 _TIMEOUT_S = 280.0
 _NOT_INSTALLED = 3
@@ -45,12 +46,12 @@ def make_study(subject: Subject, trials: Sequence[TrialRecord]) -> BinaryIO:
         return path.open("rb")
 
 
-def make_csv(trials: Sequence[TrialRecord]) -> BinaryIO:
-    """A table of trials as CSV, open to be read."""
+def make_csv(trials: Sequence[Mapping[str, Any]]) -> BinaryIO:
+    """A table of trials, as the API shows them, as CSV, open to be read."""
     with TemporaryDirectory(prefix="mlq-trials-") as folder:
         path = Path(folder) / "trials.csv"
         with path.open("w", encoding="utf-8", newline="") as file:
-            write_csv(trials, file)
+            write_trials(trials, file)
         return path.open("rb")
 
 

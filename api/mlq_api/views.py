@@ -10,12 +10,14 @@ from urllib.parse import quote
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
-from mlq.db import sweeps
+from mlq.db import job_git, sweeps
+from mlq.db.job_git import GitRecord
+from mlq.db.queries import columns, queues
 from mlq.db.queries import jobs as query
-from mlq.db.queries import queues
 from mlq.db.workers import SILENT_AFTER_S
 from mlq.lifecycle import JobType, Role
 from mlq.spec import Plan
+from mlq_api.git_schemas import git_view
 from mlq_api.sweep_views import sweep_view, sweep_views
 from mlq_api.wire import iso
 
@@ -47,6 +49,8 @@ def job_tree(conn: Connection, job_id: str, *, depth: int) -> dict[str, Any]:
             shown[row["id"]].setdefault("children", [])
         if row is not root:
             shown[row["parent_id"]].setdefault("children", []).append(shown[row["id"]])
+    if root["parent_id"] is None:
+        shown[root["id"]]["git"] = git_view(job_git.find(conn, root["id"]))
     return shown[root["id"]]
 
 
@@ -58,14 +62,17 @@ def _has_steps(row: RowMapping | Mapping[str, Any]) -> bool:
     return not row["is_leaf"] and not _is_sweep(row)
 
 
-def submitted_tree(rows: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, Any]:
+def submitted_tree(
+    rows: Sequence[Mapping[str, Any]], plan: Plan, *, git: GitRecord | None = None
+) -> dict[str, Any]:
     """The answer to a submission: as `job_tree` with one level, without asking the database.
 
-    rows: of the tree as it was stored, in the order of the plan. Why a queued step waits is left
-    open: a moment later is soon enough for that.
+    rows: of the tree as it was stored, in the order of the plan. git: what came with it. Why a
+    queued step waits is left open: a moment later is soon enough for that.
     """
     root_row = {**rows[0], "now": rows[0]["created_at"]}
     root = _job_view(root_row, metrics={}, upstreams=(), waiting_for=None)
+    root["git"] = git_view(git)
     if _is_sweep(rows[0]):
         root["sweep"] = sweep_view(rows[0], plan.jobs[0].spec, counts={}, best=None)
     children = []
@@ -90,11 +97,18 @@ def submitted_tree(rows: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, A
     return root
 
 
-def job_views(conn: Connection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
-    """Jobs without their children; rows carry the database's time as `now`."""
+def job_views(
+    conn: Connection, rows: Sequence[RowMapping], *, of_steps: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Jobs without their children; rows carry the database's time as `now`.
+
+    of_steps: metrics that jobs with steps get from these, and sweeps from the best of their trials.
+    """
     ids = [row["id"] for row in rows]
     started = [row["id"] for row in rows if row["started_at"] is not None]
-    metrics = query.newest_metrics(conn, started) if started else {}
+    metrics = dict(query.newest_metrics(conn, started)) if started else {}
+    if of_steps:
+        _add_metrics(conn, rows, metrics, of_steps)
     with_upstreams = [row["id"] for row in rows if row["parent_id"] is not None]
     upstreams = query.upstreams(conn, with_upstreams) if with_upstreams else {}
     words = queues.waiting_words(conn, rows) if ids else {}
@@ -107,6 +121,23 @@ def job_views(conn: Connection, rows: Sequence[RowMapping]) -> list[dict[str, An
         )
         for row in rows
     ]
+
+
+def _add_metrics(
+    conn: Connection,
+    rows: Sequence[RowMapping],
+    metrics: dict[str, dict[str, float]],
+    wanted: Sequence[str],
+) -> None:
+    parents = [row["id"] for row in rows if _has_steps(row)]
+    for job_id, found in columns.step_metrics(conn, parents, wanted).items():
+        metrics[job_id] = {**found, **metrics.get(job_id, {})}
+    swept = [row for row in rows if _is_sweep(row) and row["value"] is not None]
+    specs = query.specs_of(conn, swept) if swept else {}
+    for row in swept:
+        name = specs[row["spec_digest"]]["objective"]["primary_metric"]
+        if name in wanted:
+            metrics[row["id"]] = {name: row["value"], **metrics.get(row["id"], {})}
 
 
 def _job_view(

@@ -1,27 +1,24 @@
-"""`/v1/workers`, `/v1/queues`, `/v1/components`: what there is to run jobs with."""
+"""`/v1/workers`, `/v1/queues`: what there is to run jobs with."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection
 
 from mlq.db import workers as worker_rows
 from mlq.db.queries import queues as query
-from mlq.errors import NotFoundError, nearest
 from mlq.ids import parse_id
-from mlq.spec.builtin import BUILTIN, Port
-from mlq.spec.builtin import Component as Definition
 from mlq_api import schemas
+from mlq_api.access import BY_METHOD
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Name, bad_cursor
 from mlq_api.server import server_of
 from mlq_api.views import page_of, queue_view, worker_view
 from mlq_api.wire import json_response
 
-router = APIRouter(prefix="/v1", responses=PROBLEMS)
+router = APIRouter(prefix="/v1", responses=PROBLEMS, dependencies=[BY_METHOD])
 
 
 @router.get(
@@ -83,52 +80,3 @@ async def scale(
         return min(maximum, math.ceil((row.queued + row.running) / per_worker))
 
     return json_response({"desired": await server_of(request).read(read)})
-
-
-@router.get(
-    "/components",
-    tags=["components"],
-    response_model=schemas.Page[schemas.Component],
-    summary="List components",
-)
-async def components(request: Request) -> Response:
-    """Step definitions that job files may name, with their ports."""
-    views = [_component_view(one) for _, one in sorted(BUILTIN.items())]
-    return json_response({"items": views, "next_cursor": None})
-
-
-@router.get(
-    "/components/{name}",
-    tags=["components"],
-    response_model=schemas.Component,
-    summary="Show a component",
-)
-async def component(request: Request, name: Name) -> Response:
-    """`train` and `azureml:train` mean `mlq:train`."""
-    plain = name.removeprefix("azureml:").removeprefix("mlq:").partition("@")[0]
-    found = BUILTIN.get(f"mlq:{plain}")
-    if found is None:
-        close = nearest(f"mlq:{plain}", BUILTIN)
-        raise NotFoundError(
-            f"There is no component '{name:.100}'.",
-            hint=f"Did you mean '{close}'?" if close else f"There are {', '.join(BUILTIN)}.",
-        )
-    return json_response(_component_view(found))
-
-
-def _component_view(one: Definition) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "version": one.version,
-        "description": one.description,
-        "inputs": {name: _port_view(port) for name, port in one.inputs.items()},
-        "outputs": {name: _port_view(port) for name, port in one.outputs.items()},
-        "open_inputs": one.open_inputs,
-        "is_deterministic": one.is_deterministic,
-    }
-
-
-def _port_view(port: Port) -> dict[str, Any]:
-    view = asdict(port)
-    del view["check"]  # code
-    return view

@@ -12,16 +12,19 @@ from starlette.responses import RedirectResponse
 
 from mlq.db.queries import jobs as query
 from mlq.db.queries import queues as queue_query
-from mlq.errors import MlqError, NotFoundError, UnauthorizedError
+from mlq.errors import MlqError, NotFoundError, TooManyFailuresError, UnauthorizedError
 from mlq.service import endpoints, models
 from mlq.service.tokens import SESSION_LIFETIME_S, close_session, open_session
 from mlq_api import pages
+from mlq_api.access import BY_METHOD, OPEN, VIEWER, project_of
 from mlq_api.auth import COOKIE, token_of
 from mlq_api.console import shell
 from mlq_api.pages import Markup, heading, job_rows, link, page, table
+from mlq_api.problems import status_of
 from mlq_api.server import server_of
 from mlq_api.views import job_tree, job_views
 
+_MAX_FIELDS = 8
 router = APIRouter(include_in_schema=False)
 
 _SHOWN = 25
@@ -33,25 +36,29 @@ _FORM = Markup(
 )
 
 
-@router.get("/login")
+@router.get("/login", dependencies=[OPEN])
 async def login(request: Request) -> Response:
     """A form for a token, or at once a session for the link that `mlq up` prints."""
     token = request.query_params.get("token")
     return await _log_in(request, token) if token else _login_page()
 
 
-@router.post("/login")
+@router.post("/login", dependencies=[OPEN])
 async def login_with_form(request: Request) -> Response:
     """The form's token."""
-    form = parse_qs((await request.body()).decode(errors="replace"))
+    try:
+        form = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=_MAX_FIELDS)
+    except ValueError:  # strangers get here: what is no form of ours costs next to nothing
+        form = {}
     return await _log_in(request, form.get("token", [""])[0].strip())
 
 
 async def _log_in(request: Request, token: str) -> Response:
+    server = server_of(request)
     try:
-        session = await server_of(request).write(open_session, token)
+        session = await server.write(open_session, token)
     except UnauthorizedError as error:
-        return _login_page(f"{error.message} {error.hint}")
+        return _login_page(server.failed_logins.count(request.scope, error))
     target = request.query_params.get("next", "/")
     if not target.startswith("/") or target.startswith(("//", "/\\")):
         target = "/"  # a link must not lead elsewhere
@@ -69,12 +76,17 @@ async def _log_in(request: Request, token: str) -> Response:
     return response
 
 
-def _login_page(problem: str = "") -> Response:
-    told = Markup(f"<p class=failed>{pages.text(problem)}</p>") if problem else ""
-    return page("mlq: log in", told, _FORM, navigation=False, status=401 if problem else 200)
+def _login_page(error: UnauthorizedError | None = None) -> Response:
+    if error is None:
+        return page("mlq: log in", _FORM, navigation=False)
+    told = Markup(f"<p class=failed>{pages.text(f'{error.message} {error.hint}')}</p>")
+    answer = page("mlq: log in", told, _FORM, navigation=False, status=status_of(error))
+    if isinstance(error, TooManyFailuresError):
+        answer.headers["retry-after"] = str(error.retry_after_s)
+    return answer
 
 
-@router.post("/logout")
+@router.post("/logout", dependencies=[VIEWER])
 async def logout(request: Request) -> Response:
     """End the session."""
     server = server_of(request)
@@ -85,19 +97,20 @@ async def logout(request: Request) -> Response:
     return response
 
 
-@router.get("/")
+@router.get("/", dependencies=[BY_METHOD])
 async def overview(request: Request) -> Response:
     """The newest jobs, queues, models and endpoints."""
     if (document := shell(request)) is not None:
         return document
+    project = project_of(request)
 
     def read(conn: Connection) -> tuple[Any, ...]:
-        jobs = job_views(conn, query.page(conn, limit=_SHOWN))
+        jobs = job_views(conn, query.page(conn, limit=_SHOWN, project=project))
         return (
             jobs,
             queue_query.queues(conn),
-            models.list_models(conn, limit=_SHOWN),
-            endpoints.list_endpoints(conn, limit=_SHOWN),
+            models.list_models(conn, limit=_SHOWN, project=project),
+            endpoints.list_endpoints(conn, limit=_SHOWN, project=project),
         )
 
     jobs, queues, registered, served = await server_of(request).read(read)
@@ -147,15 +160,15 @@ async def overview(request: Request) -> Response:
     )
 
 
-@router.get("/jobs/{ref}")
+@router.get("/jobs/{ref}", dependencies=[BY_METHOD])
 async def job_page(request: Request, ref: str) -> Response:
     """A job, its steps, its inputs and outputs."""
     if (document := shell(request)) is not None:
         return document
-    root = _root(request)
+    root, project = _root(request), project_of(request)
 
     def read(conn: Connection) -> dict[str, Any]:
-        return job_tree(conn, query.find(conn, ref), depth=1)
+        return job_tree(conn, query.find(conn, ref, project=project), depth=1)
 
     try:
         job = await server_of(request).read(read)
@@ -193,7 +206,7 @@ async def job_page(request: Request, ref: str) -> Response:
     return page(job["path"] or job["display_name"] or job["name"], *parts, root=root)
 
 
-@router.get("/docs")
+@router.get("/docs", dependencies=[BY_METHOD])
 async def docs(request: Request) -> Response:
     """Every operation, from `/openapi.json`."""
     document = request.app.openapi()

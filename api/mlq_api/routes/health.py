@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, ParamSpec
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import Connection
 
@@ -16,20 +16,26 @@ from mlq.db.migrate import current_revision, head_revision, require_current
 from mlq.db.queries import health
 from mlq.db.queries import queues as queue_query
 from mlq.errors import MlqError
-from mlq_api.auth import admin_only
+from mlq.testing import invariants, outputs
+from mlq_api.access import ADMIN, BY_METHOD, OPEN
 from mlq_api.operations import PROBLEMS, content
 from mlq_api.probes import outcome_of
 from mlq_api.schemas import Doctor, Health, Readiness
-from mlq_api.server import server_of
+from mlq_api.server import Server, server_of
 from mlq_api.wire import json_response
 
 router = APIRouter(tags=["health"], responses=PROBLEMS)
 
 _CLOCK_SKEW_S = 2.0
 _EXAMINE_S = 8.0
+_SHOWN_VIOLATIONS = 20
+
+P = ParamSpec("P")
 
 
-@router.get("/healthz", response_model=Health, summary="Whether the process lives")
+@router.get(
+    "/healthz", response_model=Health, summary="Whether the process lives", dependencies=[OPEN]
+)
 async def healthz(request: Request) -> Response:
     """Open to all; asks nobody else, so it answers while the database hangs."""
     return json_response({"status": "ok", "version": mlq.__version__})
@@ -39,6 +45,7 @@ async def healthz(request: Request) -> Response:
     "/readyz",
     response_model=Readiness,
     summary="Whether requests can be served",
+    dependencies=[OPEN],
     responses={503: {"model": Readiness, "description": "Not now; `checks` says why."}},
 )
 async def readyz(request: Request) -> Response:
@@ -59,6 +66,7 @@ async def readyz(request: Request) -> Response:
 @router.get(
     "/metrics",
     summary="Metrics for Prometheus",
+    dependencies=[BY_METHOD],
     responses=content("text/plain", example='mlq_queue_waiting{queue="cpu"} 3.0\n'),
     response_class=Response,
 )
@@ -73,16 +81,20 @@ async def metrics(request: Request) -> Response:
     "/v1/doctor",
     response_model=Doctor,
     summary="What the server finds when it examines itself",
-    dependencies=[Depends(admin_only)],
+    dependencies=[ADMIN],
 )
-async def doctor(request: Request) -> Response:
-    """Database, broker, artifact store, workers and clocks; each finding with its fix."""
+async def doctor(request: Request, audit: bool = False) -> Response:
+    """Database, broker, artifact store, workers and clocks; each finding with its fix.
+
+    With `audit` also the promises: it replays the whole history and reads every output, which may
+    take minutes.
+    """
     server = server_of(request)
-    checks = await asyncio.gather(
+    examined = await asyncio.gather(
         _finding("database", server.read(_examine_database), fix="Run `mlq db upgrade`."),
         _finding("clock", server.read(_examine_clock), fix="Let NTP set both clocks."),
         _finding("workers", server.read(_examine_workers), fix="Start one: `mlq worker -Q cpu`."),
-        _finding("queues", server.read(_examine_queues), fix="Start a worker for each compute."),
+        _examine_queues(server),
         _finding(
             "broker",
             server.checks.call(_timed, server.broker.check),
@@ -94,7 +106,29 @@ async def doctor(request: Request) -> Response:
             fix="Make MLQ_ARTIFACT_URL writable.",
         ),
     )
+    checks = [*examined]
+    if audit:
+        checks += [
+            await _audited("promises", server, invariants.audit, server.database),
+            await _audited("outputs", server, outputs.audit, server.database, server.store),
+        ]
     return json_response({"ok": all(check["ok"] for check in checks), "checks": checks})
+
+
+async def _audited(
+    name: str, server: Server, audit: Callable[P, list[str]], *args: P.args, **kwargs: P.kwargs
+) -> dict[str, Any]:
+    violations = await server.files.call(audit, *args, **kwargs)
+    shown = "; ".join(violations[:_SHOWN_VIOLATIONS])
+    more = len(violations) - _SHOWN_VIOLATIONS
+    return {
+        "name": name,
+        "ok": not violations,
+        "detail": f"{shown}; and {more} more" if more > 0 else shown or "kept by every job",
+        "fix": "Keep the database as it is and report this: mlq broke a promise."
+        if violations
+        else "",
+    }
 
 
 async def _finding(
@@ -142,9 +176,22 @@ def _examine_workers(conn: Connection) -> tuple[bool, str]:
     return True, words
 
 
-def _examine_queues(conn: Connection) -> tuple[bool, str]:
-    stuck = [row for row in queue_query.queues(conn) if row.queued and not row.workers]
-    if stuck:
-        listed = ", ".join(f"{row.compute} ({row.queued} queued)" for row in stuck)
-        return False, f"nobody serves {listed}"
-    return True, "every compute with work has a worker"
+async def _examine_queues(server: Server) -> dict[str, Any]:
+    deserted: list[str] = []
+
+    def examine(conn: Connection) -> tuple[bool, str]:
+        stuck = [row for row in queue_query.queues(conn) if row.queued and not row.workers]
+        deserted[:] = [row.compute for row in stuck]
+        if stuck:
+            listed = ", ".join(f"{row.compute} ({row.queued} queued)" for row in stuck)
+            return False, f"nobody serves {listed}"
+        return True, "every compute with work has a worker"
+
+    found = await _finding("queues", server.read(examine), fix="")
+    if deserted:
+        found["fix"] = f"Start a worker: {_start_workers(deserted)}."
+    return found
+
+
+def _start_workers(computes: Sequence[str]) -> str:
+    return ", ".join(f"`mlq worker -Q {name}`" for name in computes)

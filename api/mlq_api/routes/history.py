@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection
 
 from mlq.db.events import Cursor as Place
 from mlq.db.events import read_after
 from mlq.db.queries import history
-from mlq_api.auth import admin_only
+from mlq_api.access import ADMIN, BY_METHOD, project_of
 from mlq_api.operations import PROBLEMS, Cursor, Limit, number_of
 from mlq_api.routes.job_streams import place_of
 from mlq_api.schemas import Event, Page
@@ -20,7 +20,7 @@ from mlq_api.streams import event_view, frame, ping, stream_response
 from mlq_api.views import page_of
 from mlq_api.wire import iso, json_response
 
-router = APIRouter(prefix="/v1", tags=["events"], responses=PROBLEMS)
+router = APIRouter(prefix="/v1", tags=["events"], responses=PROBLEMS, dependencies=[BY_METHOD])
 
 #: Plural nouns, as a reader would name them, and the first word of the events' kinds.
 TOPICS = {
@@ -57,22 +57,29 @@ async def events(
     limit: Limit = 500,
     cursor: Cursor = None,
 ) -> Response:
-    """From now on, or behind `Last-Event-ID` without a gap. A page starts at `cursor`."""
+    """From now on, or behind `Last-Event-ID` without a gap. A page starts at `cursor`.
+
+    A token for one project sees the jobs of that project only.
+    """
     server = server_of(request)
     kinds = [TOPICS.get(word.strip(), word.strip()) for word in topics.split(",") if word.strip()]
     last = request.headers.get("last-event-id") or cursor
     if "text/event-stream" in request.headers.get("accept", ""):
-        return stream_response(_follow(server, place_of(last) if last else None, kinds))
-    found = await server.read(read_after, place_of(last), limit=limit + 1, kinds=kinds)
+        return stream_response(
+            _follow(server, place_of(last) if last else None, kinds, project_of(request))
+        )
+    found = await server.read(
+        read_after, place_of(last), limit=limit + 1, kinds=kinds, project=project_of(request)
+    )
     views = [event_view(event) for event in found]
     return json_response(page_of(views, limit=limit, cursors=[event.cursor for event in found]))
 
 
 async def _follow(
-    server: Server, after: Place | None, kinds: Sequence[str]
+    server: Server, after: Place | None, kinds: Sequence[str], project: str | None
 ) -> AsyncIterator[bytes]:
     yield ping()  # so that a client knows at once that it is connected
-    async for event in server.hub.follow(after, kinds=kinds):
+    async for event in server.hub.follow(after, kinds=kinds, project=project):
         yield frame(event_view(event), id=str(event.cursor)) if event else ping()
 
 
@@ -80,7 +87,7 @@ async def _follow(
     "/audit",
     response_model=Page[Event],
     summary="What was done, by whom",
-    dependencies=[Depends(admin_only)],
+    dependencies=[ADMIN],
 )
 async def audit(request: Request, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """Acts on models, endpoints, data, tokens and workers, newest first."""

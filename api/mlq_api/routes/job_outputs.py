@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from mlq.db.queries import jobs as query
 from mlq.errors import NotFoundError, nearest
+from mlq_api.access import OF_JOB
 from mlq_api.downloads import send_blob, send_entry, send_tree
 from mlq_api.operations import PROBLEMS, Name, Ref, content
 from mlq_api.schemas import Output
@@ -16,7 +17,9 @@ from mlq_api.server import server_of
 from mlq_api.views import output_views
 from mlq_api.wire import json_response
 
-router = APIRouter(prefix="/v1/jobs/{ref}/outputs", tags=["jobs"], responses=PROBLEMS)
+router = APIRouter(
+    prefix="/v1/jobs/{ref}/outputs", tags=["jobs"], responses=PROBLEMS, dependencies=[OF_JOB]
+)
 
 _FILE = content("application/octet-stream", example="…", description="The bytes.")
 

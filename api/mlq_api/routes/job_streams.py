@@ -17,6 +17,7 @@ from mlq.db.queries import history
 from mlq.db.queries import jobs as query
 from mlq.db.queries import logs as log_query
 from mlq.lifecycle import is_terminal
+from mlq_api.access import OF_JOB
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Ref, bad_cursor, number_of
 from mlq_api.schemas import Event as EventView
 from mlq_api.schemas import LogChunk, Page
@@ -25,7 +26,9 @@ from mlq_api.streams import KEEP_ALIVE_S, event_view, frame, ping, stream_respon
 from mlq_api.views import page_of
 from mlq_api.wire import iso, json_response
 
-router = APIRouter(prefix="/v1/jobs/{ref}", tags=["jobs"], responses=PROBLEMS)
+router = APIRouter(
+    prefix="/v1/jobs/{ref}", tags=["jobs"], responses=PROBLEMS, dependencies=[OF_JOB]
+)
 
 _FOLLOW_POLL_S = 0.25
 _CHUNKS = 500

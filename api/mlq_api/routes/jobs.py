@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import StringConstraints
 from sqlalchemy import Connection
 
+from mlq.db import job_git
+from mlq.db.job_git import GitRecord
+from mlq.db.projects import DEFAULT
 from mlq.db.queries import jobs as query
 from mlq.db.window import Delivery
-from mlq.errors import MlqError
+from mlq.errors import MlqError, NotFoundError
 from mlq.ids import parse_id
 from mlq.service import jobs as service
-from mlq.service import steering
+from mlq.service import ordering, steering
 from mlq.service.blueprint import Blueprint
 from mlq.service.capacity import Windows
+from mlq.service.forecast import foresee_reuse
 from mlq.service.jobs import Idempotency, Submitted
 from mlq.spec import Plan
+from mlq_api.access import OF_JOB, project_of
 from mlq_api.auth import principal_of
-from mlq_api.bodies import media_type_of
+from mlq_api.bodies import media_type_of, parse
+from mlq_api.downloads import send_blob
+from mlq_api.git_schemas import SubmittedGit
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Ref, bad_cursor, content, number_of, takes
+from mlq_api.ordering_schemas import Move
 from mlq_api.plans import JSON_TYPE
 from mlq_api.schemas import Job, Metric, Page, PlanView, State
 from mlq_api.server import server_of
 from mlq_api.views import MAX_DEPTH, job_tree, job_views, metric_view, page_of, submitted_tree
 from mlq_api.wire import json_response
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=PROBLEMS)
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=PROBLEMS, dependencies=[OF_JOB])
 
 _MAX_KEY = 255
+_MOST_METRICS = 10
+_MetricName = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+_MAX_GIT = 8192
 _YAML = """\
 type: pipeline
 display_name: churn
@@ -60,6 +73,13 @@ jobs:
                 "schema": {"type": "string", "maxLength": _MAX_KEY},
                 "description": "The same key and body submit one job, however often they are sent.",
             },
+            {
+                "name": "Mlq-Git",
+                "in": "header",
+                "schema": {"type": "string", "maxLength": _MAX_GIT},
+                "description": "What the code was submitted from, as JSON: `commit`, `branch`, "
+                "`repository`, `is_dirty`, and `diff`, the digest of a blob.",
+            },
             *(
                 {"name": name, "in": "query", "schema": {"type": "boolean"}, "description": text}
                 for name, text in (
@@ -81,12 +101,19 @@ async def submit(request: Request) -> Response:
     key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= _MAX_KEY:
         raise MlqError(f"An Idempotency-Key has 1 to {_MAX_KEY} characters.", code="invalid")
-    compiled = await server.plans.compile(body, media_type_of(request, default=JSON_TYPE))
+    compiled = await server.plans.compile(
+        body, media_type_of(request, default=JSON_TYPE), project=project_of(request)
+    )
     force_rerun = _flag(request, "force_rerun")
     if _flag(request, "dry_run"):
-        plan = compiled.blueprint.plan
-        await server.read(service.resolve_assets, plan)
-        return json_response(_plan_view(plan))
+        reused = await server.read(
+            _foresee,
+            compiled.blueprint,
+            force_rerun=force_rerun,
+            project=project_of(request) or DEFAULT,
+        )
+        return json_response(_plan_view(compiled.blueprint.plan, reused))
+    git = _git_of(request)
     submitted, view = await server.write(
         _submit,
         compiled.blueprint,
@@ -94,10 +121,12 @@ async def submit(request: Request) -> Response:
         windows=server.windows,
         key=None if key is None else Idempotency(key, compiled.digest),
         force_rerun=force_rerun,
+        project=project_of(request),
+        git=git,
     )
     server.publish(submitted.deliveries)
     if submitted.rows is not None:
-        view = submitted_tree(submitted.rows, compiled.blueprint.plan)
+        view = submitted_tree(submitted.rows, compiled.blueprint.plan, git=git)
     return json_response(
         view,
         status=201 if submitted.created else 200,
@@ -113,6 +142,8 @@ def _submit(
     windows: Windows,
     key: Idempotency | None,
     force_rerun: bool,
+    project: str | None,
+    git: GitRecord | None,
 ) -> tuple[Submitted, dict[str, Any] | None]:
     submitted = service.submit_drawn(
         conn,
@@ -121,10 +152,21 @@ def _submit(
         windows=windows,
         idempotency_key=key,
         force_rerun=force_rerun,
+        project=project,
+        git=git,
     )
     if submitted.rows is None:
         return submitted, job_tree(conn, submitted.job_id, depth=1)
     return submitted, None
+
+
+def _git_of(request: Request) -> GitRecord | None:
+    text = request.headers.get("mlq-git")
+    if text is None:
+        return None
+    if len(text) > _MAX_GIT:
+        raise MlqError(f"The header Mlq-Git has more than {_MAX_GIT} bytes.", code="invalid")
+    return parse(SubmittedGit, text.encode()).as_record()
 
 
 def _flag(request: Request, name: str) -> bool:
@@ -134,7 +176,16 @@ def _flag(request: Request, name: str) -> bool:
     return text in {"true", "1"}
 
 
-def _plan_view(plan: Plan) -> dict[str, Any]:
+def _foresee(
+    conn: Connection, blueprint: Blueprint, *, force_rerun: bool, project: str
+) -> dict[int, str]:
+    found = service.resolve_assets(conn, blueprint.plan, project=project)
+    if force_rerun or blueprint.plan.force_rerun:
+        return {}
+    return foresee_reuse(conn, blueprint, found, project=project)
+
+
+def _plan_view(plan: Plan, reused: Mapping[int, str]) -> dict[str, Any]:
     return {
         "type": plan.type,
         "display_name": plan.display_name,
@@ -147,6 +198,7 @@ def _plan_view(plan: Plan) -> dict[str, Any]:
                 "component": job.component,
                 "compute": job.compute,
                 "upstreams": [plan.jobs[index].path for index in job.upstreams],
+                "reuses": reused.get(job.index),
             }
             for job in plan.jobs
         ],
@@ -163,16 +215,28 @@ async def list_jobs(
     name: Annotated[str | None, Query(max_length=255)] = None,
     parent: Annotated[str, Query(max_length=255, description="`none`, `any` or a job.")] = "none",
     archived: Annotated[bool, Query(description="Archived ones too.")] = False,
+    metric: Annotated[
+        list[_MetricName] | None,
+        Query(
+            max_length=_MOST_METRICS,
+            description="Metrics of steps to tell with the jobs that have them: `accuracy`, or "
+            "`evaluate.accuracy` of that step.",
+        ),
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Roots by default; `parent=any` lists steps as well. Children are not included."""
+    """Roots by default; `parent=any` lists steps as well. Children are not included.
+
+    `metrics` are a job's own; with `metric` also those of its steps, of a sweep its best trial's.
+    """
+    project = project_of(request)
     before = parse_id(cursor) if cursor else None
     if cursor and before is None:
         raise bad_cursor()
 
     def read(conn: Connection) -> dict[str, Any]:
-        below = parent if parent in {"none", "any"} else query.find(conn, parent)
+        below = parent if parent in {"none", "any"} else query.find(conn, parent, project=project)
         rows = query.page(
             conn,
             limit=limit + 1,
@@ -182,8 +246,9 @@ async def list_jobs(
             experiment=experiment,
             name=name,
             archived=archived,
+            project=project,
         )
-        views = job_views(conn, rows)
+        views = job_views(conn, rows, of_steps=metric or ())
         return page_of(views, limit=limit, cursors=[row["id"] for row in rows])
 
     return json_response(await server_of(request).read(read))
@@ -234,6 +299,36 @@ async def resume(request: Request, ref: Ref) -> Response:
     return await _change(request, ref, "resume")
 
 
+@router.post(
+    "/{ref}/move",
+    response_model=Job,
+    summary="Change a waiting job's place",
+    openapi_extra=takes(Move),
+)
+async def move(request: Request, ref: Ref) -> Response:
+    """Another priority, or another place among those of its priority; of whole jobs."""
+    server, principal = server_of(request), principal_of(request)
+    wanted = parse(Move, await request.body())
+    project = project_of(request)
+
+    def write(conn: Connection) -> dict[str, Any]:
+        job_id = query.find(conn, ref)
+        before = None
+        if wanted.before is not None:
+            before = query.find(conn, wanted.before, project=project)
+        ordering.move(
+            conn,
+            job_id,
+            priority=wanted.priority,
+            to=wanted.to,
+            before=before,
+            actor=principal.name,
+        )
+        return job_tree(conn, job_id, depth=1)
+
+    return json_response(await server.write(write))
+
+
 @router.post("/{ref}/archive", response_model=Job, summary="Leave a finished job out of lists")
 async def archive(request: Request, ref: Ref) -> Response:
     """It stays where it is, and `archived=true` lists it."""
@@ -256,7 +351,7 @@ async def _change(
             service.archive(conn, job_id, actor=actor)
         return deliveries, job_tree(conn, job_id, depth=1)
 
-    deliveries, view = await server.write(write)
+    deliveries, view = await (server.write_first if act == "cancel" else server.write)(write)
     server.publish(deliveries)
     return json_response(view)
 
@@ -298,3 +393,24 @@ async def spec(request: Request, ref: Ref) -> Response:
 
     document, media_type = await server_of(request).read(read)
     return Response(document.encode(), media_type=media_type)
+
+
+@router.get(
+    "/{ref}/diff",
+    summary="How its code differed from the commit",
+    responses=content("application/octet-stream", example="diff --git a/train.py b/train.py"),
+    response_class=Response,
+)
+async def diff(request: Request, ref: Ref) -> Response:
+    """Of the root, as git writes it; 404 where there is none."""
+    server = server_of(request)
+
+    def read(conn: Connection) -> GitRecord | None:
+        row = query.read(conn, query.find(conn, ref))
+        return job_git.find(conn, row["root_id"])
+
+    found = await server.read(read)
+    if found is None or found.diff is None:
+        why = "git does not know its code" if found is None else "its code was that of the commit"
+        raise NotFoundError(f"Job '{ref:.80}' has no difference to show: {why}.")
+    return await send_blob(server, found.diff, file_name="code.diff")

@@ -11,16 +11,30 @@ from mlq.db.registry import AliasMove as MoveRow
 from mlq.db.registry import Model as ModelRow
 from mlq.db.registry import ModelVersion as VersionRow
 from mlq.service import models as service
+from mlq_api.access import OF_MODEL, project_of
 from mlq_api.auth import principal_of
 from mlq_api.bodies import parse
 from mlq_api.downloads import send_tree
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Name, content, number_of, takes
-from mlq_api.schemas import AliasChange, AliasMove, Model, ModelVersion, Page, Promotion, Rollback
+from mlq_api.schemas import (
+    AliasAct,
+    AliasChange,
+    AliasHold,
+    AliasMove,
+    Model,
+    ModelVersion,
+    Page,
+    Promotion,
+    Rollback,
+)
 from mlq_api.server import server_of
+from mlq_api.signatures import check_fits
 from mlq_api.views import page_of
 from mlq_api.wire import iso, json_response
 
-router = APIRouter(prefix="/v1/models", tags=["models"], responses=PROBLEMS)
+router = APIRouter(
+    prefix="/v1/models", tags=["models"], responses=PROBLEMS, dependencies=[OF_MODEL]
+)
 
 _SHOWN_VERSIONS = 20
 
@@ -28,7 +42,9 @@ _SHOWN_VERSIONS = 20
 @router.get("", response_model=Page[Model], summary="List models")
 async def list_models(request: Request, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """By name, with their aliases."""
-    rows = await server_of(request).read(service.list_models, limit=limit + 1, after=cursor)
+    rows = await server_of(request).read(
+        service.list_models, limit=limit + 1, after=cursor, project=project_of(request)
+    )
     return json_response(
         page_of([_model_view(row) for row in rows], limit=limit, cursors=[row.name for row in rows])
     )
@@ -127,9 +143,15 @@ async def remove_alias(
     openapi_extra=takes(Rollback),
 )
 async def rollback(request: Request, name: Name) -> Response:
-    """To what it was before its last move that still stands, not to the highest number."""
+    """To what it was before its last move that still stands, not to the highest number.
+
+    Refused (409, `signature_differs`) where requests that suit the present version would fail,
+    unless `force`. Pipelines leave the alias alone until it is resumed.
+    """
     server, actor = server_of(request), principal_of(request).name
     wanted = parse(Rollback, await request.body())
+    if not wanted.force:
+        await _check_signatures(request, name, wanted)
     moved = await server.write(
         service.rollback,
         name=name,
@@ -139,6 +161,38 @@ async def rollback(request: Request, name: Name) -> Response:
         reason=wanted.reason,
     )
     return json_response(_moved_view(moved))
+
+
+@router.post(
+    "/{name}/rollback/undo",
+    response_model=AliasChange,
+    summary="Undo a rollback",
+    openapi_extra=takes(AliasAct),
+)
+async def undo_rollback(request: Request, name: Name) -> Response:
+    """Back to what the alias was on before its last move, which was a rollback; and resumes it."""
+    server, actor = server_of(request), principal_of(request).name
+    wanted = parse(AliasAct, await request.body())
+    moved = await server.write(
+        service.undo_rollback, name=name, alias=wanted.alias, actor=actor, reason=wanted.reason
+    )
+    return json_response(_moved_view(moved))
+
+
+@router.post(
+    "/{name}/resume",
+    response_model=AliasHold,
+    summary="Let pipelines move an alias again",
+    openapi_extra=takes(AliasAct),
+)
+async def resume(request: Request, name: Name) -> Response:
+    """After a rollback only people move an alias, until this."""
+    server, actor = server_of(request), principal_of(request).name
+    wanted = parse(AliasAct, await request.body())
+    changed = await server.write(
+        service.resume, name=name, alias=wanted.alias, actor=actor, reason=wanted.reason
+    )
+    return json_response({"name": name, "alias": wanted.alias, "held": False, "changed": changed})
 
 
 @router.get("/{name}/history", response_model=Page[AliasMove], summary="Moves of a model's aliases")
@@ -155,7 +209,7 @@ async def history(
         service.history, name, alias=alias, limit=limit + 1, before=before
     )
     return json_response(
-        page_of([_move_view(row) for row in rows], limit=limit, cursors=[row.id for row in rows])
+        page_of([move_view(row) for row in rows], limit=limit, cursors=[row.id for row in rows])
     )
 
 
@@ -194,10 +248,32 @@ def _moved_view(moved: service.Moved) -> dict[str, Any]:
         "version": moved.version,
         "previous": moved.previous,
         "changed": moved.changed,
+        "endpoints": [
+            {"endpoint": endpoint, "deployment": deployment}
+            for endpoint, deployment in moved.endpoints
+        ],
+        "held": moved.is_held,
     }
 
 
-def _move_view(row: MoveRow) -> dict[str, Any]:
+async def _check_signatures(request: Request, name: str, wanted: Rollback) -> None:
+    server = server_of(request)
+
+    def plan(conn: Connection) -> tuple[VersionRow, VersionRow] | None:
+        moved = service.plan_rollback(conn, name=name, alias=wanted.alias, to=wanted.to)
+        if moved.previous is None or moved.version is None:
+            return None  # the alias was removed: nothing answers now that could differ
+        return (
+            service.find_version(conn, name, version=moved.previous),
+            service.find_version(conn, name, version=moved.version),
+        )
+
+    versions = await server.write(plan)
+    if versions is not None:
+        await server.files.call(check_fits, server.store, *versions)
+
+
+def move_view(row: MoveRow) -> dict[str, Any]:
     return {
         "name": row.name,
         "alias": row.alias,

@@ -21,6 +21,7 @@ from mlq.service.steering import no_sweep
 from mlq.service.studies import Subject, find_subject, read_records
 from mlq.sweeps.study import TrialRecord
 from mlq_api import studies
+from mlq_api.access import OF_JOB
 from mlq_api.auth import principal_of
 from mlq_api.bodies import parse
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Ref, bad_cursor, takes
@@ -39,7 +40,9 @@ from mlq_api.sweep_views import progress_view, trial_views
 from mlq_api.views import job_tree, page_of
 from mlq_api.wire import json_response
 
-router = APIRouter(prefix="/v1/jobs/{ref}", tags=["sweeps"], responses=PROBLEMS)
+router = APIRouter(
+    prefix="/v1/jobs/{ref}", tags=["sweeps"], responses=PROBLEMS, dependencies=[OF_JOB]
+)
 
 #: Trials that are read in one transaction; a longer one would keep others from reading.
 _CHUNK = 1000
@@ -119,19 +122,27 @@ async def importance(request: Request, ref: Ref) -> Response:
         200: {
             "description": "A table, or a study file that optuna-dashboard opens.",
             "content": {
-                "text/csv": {"schema": {"type": "string"}, "example": "number,state,value\n"},
+                "text/csv": {
+                    "schema": {"type": "string"},
+                    "example": "number,state,reason,value\n",
+                },
                 "application/vnd.sqlite3": _BINARY,
             },
         }
     },
 )
 async def export(request: Request, ref: Ref, format: Literal["csv", "optuna"] = "csv") -> Response:
-    """Parameters, values, states and times; the study file also has intermediate values."""
+    """Parameters, values, states and times.
+
+    The table also has metrics and errors, the study file intermediate values.
+    """
     server = server_of(request)
-    subject, records = await _read_all(server, ref)
     if format == "csv":
-        file = await server.studies.call(studies.make_csv, records)
+        subject = await server.read(find_subject, ref)
+        views = await _read_views(server, subject.id)
+        file = await server.studies.call(studies.make_csv, views)
     else:
+        subject, records = await _read_all(server, ref)
         file = await server.studies.call(studies.make_study, subject, records)
     name = f"trials-{subject.id[:16]}.{_SUFFIXES[format]}"
     return StreamingResponse(
@@ -217,6 +228,22 @@ async def _read_all(server: Server, ref: str) -> tuple[Subject, list[TrialRecord
         records += chunk
         if len(chunk) < _CHUNK:
             return subject, records
+
+
+async def _read_views(server: Server, sweep_id: str) -> list[dict[str, Any]]:
+    """All trials as the API shows them, by number."""
+    views: list[dict[str, Any]] = []
+
+    def read(conn: Connection) -> list[dict[str, Any]]:
+        after = Place(views[-1]["number"]) if views else None
+        rows = trials.page(conn, sweep_id, order=Order("number"), limit=_CHUNK, after=after)
+        return trial_views(conn, rows)
+
+    while True:
+        chunk = await server.read(read)
+        views += chunk
+        if len(chunk) < _CHUNK:
+            return views
 
 
 def _find_sweep(conn: Connection, ref: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from sqlalchemy.engine import RowMapping
 
 from mlq.db import tokens as table
 from mlq.ids import parse_id
 from mlq.service import tokens as service
-from mlq_api.auth import admin_only, principal_of
+from mlq_api.access import ADMIN, VIEWER
+from mlq_api.auth import principal_of
 from mlq_api.bodies import parse
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Name, bad_cursor, takes
 from mlq_api.schemas import MadeToken, NewToken, Page, Token, Whoami
@@ -19,14 +20,18 @@ from mlq_api.views import page_of
 from mlq_api.wire import iso, json_response
 
 router = APIRouter(prefix="/v1", tags=["tokens"], responses=PROBLEMS)
-_ADMIN = [Depends(admin_only)]
+_ADMIN = [ADMIN]
 
 
-@router.get("/whoami", response_model=Whoami, summary="Who one is to the server")
+@router.get(
+    "/whoami", response_model=Whoami, summary="Who one is to the server", dependencies=[VIEWER]
+)
 async def whoami(request: Request) -> Response:
     """Name and role of the token."""
     principal = principal_of(request)
-    return json_response({"name": principal.name, "role": principal.role})
+    return json_response(
+        {"name": principal.name, "role": principal.role, "project": principal.project}
+    )
 
 
 @router.get("/tokens", response_model=Page[Token], summary="List tokens", dependencies=_ADMIN)
@@ -57,10 +62,17 @@ async def create(request: Request) -> Response:
         name=new.name,
         role=new.role,
         expires_in_s=new.expires_in_s,
+        project=new.project,
         actor=actor,
     )
     return json_response(
-        {"id": made.id, "name": made.name, "role": made.role, "token": made.token},
+        {
+            "id": made.id,
+            "name": made.name,
+            "role": made.role,
+            "project": made.project,
+            "token": made.token,
+        },
         status=201,
         headers={"cache-control": "no-store"},
     )
@@ -80,6 +92,8 @@ def _view(row: RowMapping) -> dict[str, Any]:
         "id": row["id"],
         "name": row["name"],
         "role": row["role"],
+        "project": row["project"],
+        "last_used_at": iso(row["last_used_at"]),
         "created_at": iso(row["created_at"]),
         "expires_at": iso(row["expires_at"]),
         "revoked_at": iso(row["revoked_at"]),

@@ -1,13 +1,8 @@
 // What people do with the console, by clicks and by keys, in a real browser on a real server.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { chromium } from "playwright-core";
+import { logIn, openBrowser } from "./browser.mjs";
 import { startServer } from "./server.mjs";
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const FACT_MS = 30_000;
 
 let server;
 let browser;
@@ -16,16 +11,8 @@ let page;
 
 before(async () => {
   server = await startServer();
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox"],
-  });
-  context = await browser.newContext({ bypassCSP: true });
-  context.setDefaultTimeout(FACT_MS);
-  page = await context.newPage();
-  await page.goto(`${server.url}/login?next=/models/penguins`);
-  await page.fill("input[name=token]", server.token);
-  await page.press("input[name=token]", "Enter");
+  browser = await openBrowser();
+  ({ context, page } = await logIn(browser, server, "/models/penguins"));
   await page.waitForSelector("h1:has-text('penguins')");
 });
 
@@ -113,30 +100,220 @@ test("a pasted address shows the same in another tab", async () => {
   await other.close();
 });
 
-for (const path of [
-  "",
-  "jobs",
-  "jobs/penguins",
-  "models/penguins",
-  "endpoints/penguins",
-  "workers",
-]) {
-  for (const colorScheme of ["light", "dark"]) {
-    test(`axe finds nothing serious at /${path}, ${colorScheme}`, async () => {
-      await page.emulateMedia({ colorScheme });
-      await page.goto(`${server.url}/${path}`);
-      await page.waitForSelector("h1");
-      await page.waitForLoadState("domcontentloaded");
-      await page.waitForFunction(() => !document.querySelector("[aria-busy=true]"));
-      await page.evaluate(AXE);
-      const { violations } = await page.evaluate(() => window.axe.run());
-      const grave = violations.filter(
-        ({ impact }) => impact === "serious" || impact === "critical",
+test("a pipeline is drawn, checked, run, and its picture is the same", async () => {
+  await page.goto(`${server.url}/designer`);
+  const add = async (component) => {
+    await page.getByRole("combobox", { name: "Add a step" }).fill(component);
+    await page.getByRole("option", { name: component, exact: true }).click();
+  };
+  const form = (name) => page.getByRole("region", { name: `Step ${name}`, exact: true });
+  const text = () => page.locator(".cm-content").innerText();
+  await page.getByRole("button", { name: "New" }).click();
+  await add("mlq:preprocess");
+  await form("preprocess").getByLabel("data *").fill("mlq:penguins@latest");
+  await form("preprocess").getByLabel("target *").fill("sex");
+  await form("preprocess").getByLabel("target *").press("Enter");
+  await add("mlq:train");
+  await form("train").getByLabel("estimator *").fill("sklearn.linear_model.LogisticRegression");
+  await form("train").getByLabel("estimator *").press("Enter");
+  // a line from port to port
+  const port = (step, name) => page.locator(`[data-id=${step}] [data-handleid=${name}]`);
+  await page.waitForTimeout(300);
+  await port("preprocess", "train").dragTo(port("train", "data"));
+  await page.waitForSelector("[aria-label='preprocess.train to train.data']");
+  // and one that cannot be
+  await port("train", "model").dragTo(port("preprocess", "data"));
+  await page.waitForSelector("text=the steps would wait for each other");
+  await form("train").getByRole("combobox", { name: "recipe" }).click();
+  await page.getByRole("option", { name: "preprocess → recipe" }).click();
+  await page.waitForSelector("text=The server would take it: 2 steps");
+  // the text is the same document, and its comments stay
+  await page.locator(".cm-line", { hasText: "estimator:" }).click();
+  await page.keyboard.press("End");
+  await page.keyboard.type(" # the plain one");
+  await form("train").getByLabel("seed").fill("7");
+  await page.waitForFunction(() => /seed: 7/.test(document.querySelector(".cm-content").innerText));
+  assert.match(await text(), /LogisticRegression # the plain one/);
+  // what is no YAML leaves the picture as it was
+  await page.locator(".cm-line", { hasText: "display_name" }).click();
+  await page.keyboard.press("Home");
+  await page.keyboard.type("{");
+  await page.waitForSelector("text=the picture shows the last that was");
+  assert.equal(await page.locator(".step-card").count(), 2);
+  await page.keyboard.press("Backspace");
+  await page.waitForSelector("text=The server would take it: 2 steps");
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.waitForURL(/jobs/);
+  await page.waitForSelector(".node.succeeded:has-text('train')");
+  const edges = await page.locator(".react-flow__edge").count();
+  assert.equal(edges, 1, "train waits for preprocess");
+  // the job's file opens as the same picture, and all of it would be reused now
+  await page.getByRole("link", { name: "Change and run" }).click();
+  await page.waitForSelector("text=2 with outputs that are there already");
+  assert.equal(await page.locator(".step-card").count(), 2);
+  assert.match(await text(), /LogisticRegression # the plain one/);
+});
+
+test("a log goes on without gap or repeat when the API starts anew", async () => {
+  const { id } = await submit(
+    "type: command\ndisplay_name: counting\n" +
+      "command: 'for i in $(seq 1 40); do echo tick $i; sleep 0.2; done'\n",
+  );
+  await page.goto(`${server.url}/jobs/${id}?tab=log`);
+  await page.waitForSelector(".log-line:has-text('tick 5')");
+  server.killApi();
+  await page.waitForSelector("text=40 lines");
+  await page.waitForSelector(".log-line:has-text('tick 40')");
+});
+
+test("the first load is at most 300 kB", async () => {
+  const fresh = await browser.newContext();
+  const first = await fresh.newPage();
+  const sizes = [];
+  first.on("response", async (response) => {
+    if (response.url().includes("/static/")) {
+      sizes.push(
+        response
+          .request()
+          .sizes()
+          .then((size) => size.responseBodySize),
       );
-      assert.deepEqual(
-        grave.map(({ id, nodes }) => `${id}: ${nodes[0].html}`),
-        [],
-      );
-    });
+    }
+  });
+  await first.goto(`${server.url}/login?next=/`);
+  await first.fill("input[name=token]", server.token);
+  await first.press("input[name=token]", "Enter");
+  await first.waitForSelector("h1:has-text('Overview')");
+  await first.waitForLoadState("networkidle", { timeout: 3000 }).catch(() => undefined);
+  const total = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  await fresh.close();
+  assert.ok(total > 50_000 && total <= 300_000, `${total} bytes`);
+});
+
+test("steps of the diagram are selected one after the other, by clicks and by keys", async () => {
+  await page.goto(`${server.url}/jobs/penguins?step=none`);
+  for (const name of ["train", "preprocess", "evaluate", "train"]) {
+    await page.click(`.node:has-text('${name}')`);
+    await page.waitForSelector(`section[aria-label='Step ${name}']`);
+    await page.waitForURL(new RegExp(`step=${name}`));
   }
-}
+  await page.locator(".react-flow__node:has-text('register')").focus();
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("section[aria-label='Step register']");
+  await page.goBack();
+  await page.waitForSelector("section[aria-label='Step train']");
+});
+
+test("outputs are looked at without a download", async () => {
+  await page.goto(`${server.url}/jobs/penguins?step=evaluate&view=data`);
+  const outputs = page.getByRole("table", { name: "Outputs" });
+  await outputs.getByRole("button", { name: "Show" }).first().click();
+  await page.waitForSelector("pre:has-text('roc_auc')");
+  await outputs.getByRole("row", { name: /plots/ }).getByRole("button", { name: "Show" }).click();
+  await page.waitForFunction(() => document.querySelector("img.picture")?.naturalWidth > 0);
+});
+
+test("jobs are compared by what they differ in", async () => {
+  await page.goto(`${server.url}/jobs?name=penguins`);
+  const boxes = page.getByRole("checkbox", { name: /Choose penguins/ });
+  await boxes.nth(0).check();
+  await boxes.nth(1).check();
+  await page.getByRole("link", { name: "Compare 2" }).click();
+  await page.waitForSelector("th:has-text('evaluate.accuracy')");
+  assert.equal(await page.locator("th", { hasText: "evaluate: state" }).count(), 0);
+  await page.getByRole("checkbox", { name: "Differences only" }).uncheck();
+  await page.waitForSelector("th:has-text('evaluate: state')");
+});
+
+test("a metric of steps has a column, and the view is kept under a name", async () => {
+  await page.goto(`${server.url}/jobs?name=penguins`);
+  await page.getByRole("button", { name: "Columns" }).click();
+  await page.getByRole("combobox", { name: "Metrics with a column" }).fill("evaluate.accuracy");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/columns=evaluate.accuracy/);
+  await page.keyboard.press("Escape");
+  const jobs = page.getByRole("table", { name: "Jobs" });
+  await jobs.getByRole("columnheader", { name: "evaluate.accuracy" }).waitFor();
+  await jobs
+    .getByRole("cell", { name: /^0\.\d+$/ })
+    .first()
+    .waitFor();
+  await page.getByRole("button", { name: "Views" }).click();
+  await page.getByRole("menuitem", { name: "Save this view…" }).click();
+  await page.getByRole("dialog").getByLabel("Name").fill("accuracy");
+  await page.keyboard.press("Enter");
+  await page.goto(`${server.url}/jobs`);
+  await page.getByRole("button", { name: "Views" }).click();
+  await page.getByRole("menuitem", { name: /^accuracy/ }).click();
+  await page.waitForURL(/name=penguins.*columns=evaluate.accuracy/);
+});
+
+test("a filter is completed from what the newest jobs are called", async () => {
+  await page.goto(`${server.url}/jobs`);
+  const filter = page.getByRole("combobox", { name: "Filter" });
+  await filter.fill("state:succeeded peng");
+  await page.getByRole("option", { name: "penguins" }).click();
+  assert.equal(await filter.inputValue(), "state:succeeded penguins");
+  await filter.press("Enter");
+  await page.waitForURL(/state=succeeded/);
+  await page.waitForSelector(".job-row:has-text('penguins')");
+});
+
+test("a version of data shows its rows, its columns, what changed, and who uses it", async () => {
+  await page.goto(`${server.url}/data/penguins`);
+  await page.getByRole("table", { name: "First rows" }).getByText("Torgersen").first().waitFor();
+  await page.getByRole("tab", { name: "Columns" }).click();
+  const columns = page.getByRole("table", { name: "Columns" });
+  await columns.locator("tr:has-text('body_mass_g')").getByRole("img").waitFor();
+  await page.getByRole("tab", { name: "Changes" }).click();
+  await page.waitForSelector("dd:has-text('224 → 344')");
+  await page.waitForSelector("tr:has-text('year'):has-text('large change')");
+  await page.getByRole("button", { name: "v1", exact: true }).click();
+  await page.getByRole("tab", { name: "Used by" }).click();
+  await page.getByRole("link", { name: "models:/penguins/1" }).click();
+  // and from the model back to its data
+  const version = page.getByRole("region", { name: "Version 1" });
+  await version.getByRole("link", { name: "mlq:penguins:1" }).click();
+  await page.waitForURL(/data\/penguins\?version=1/);
+});
+
+test("a step is copied by keys, and what was changed is told", async () => {
+  await page.goto(`${server.url}/designer?from=penguins`);
+  await page.locator("[data-id=train] .node-name").click();
+  await page.waitForSelector("section[aria-label='Step train']");
+  await page.locator("[data-id=train]").focus();
+  await page.keyboard.press("Control+C");
+  await page.keyboard.press("Control+V");
+  await page.waitForSelector("section[aria-label='Step train_2']");
+  await page.getByRole("button", { name: "Duplicate train_2" }).click();
+  await page.waitForSelector("section[aria-label='Step train_3']");
+  await page.getByRole("button", { name: "Remove train_3" }).click();
+  await page.getByRole("combobox", { name: "Compare with" }).click();
+  await page.getByRole("option", { name: "As it was opened" }).click();
+  const changes = page.getByRole("table", { name: "Changes" });
+  await changes.locator("tr:has-text('train_2'):has-text('new')").waitFor();
+  await page.waitForSelector("[data-id=train_2] b:has-text('new')");
+  assert.equal(await changes.getByRole("row").count(), 2);
+});
+
+test("a pipeline is published, changed, and published as the next version", async () => {
+  await page.goto(`${server.url}/designer?from=penguins`);
+  await page.waitForSelector("text=The server would take it");
+  await page.getByRole("button", { name: "Publish" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("combobox", { name: "Endpoint" }).fill("loop");
+  await dialog.getByRole("button", { name: "Publish" }).click();
+  await page.waitForURL(/batch-endpoints\/loop/);
+  await page.getByRole("link", { name: "v1", exact: true }).click();
+  await page.locator("[data-id=train] .node-name").click();
+  const folds = page.getByRole("region", { name: "Step train" }).getByLabel("cv");
+  await folds.fill("3");
+  await folds.press("Enter");
+  await page.waitForSelector("text=The server would take it");
+  await page.getByRole("button", { name: "Publish" }).click();
+  await dialog.getByRole("button", { name: "Publish" }).click();
+  await page.getByRole("link", { name: "v2", exact: true }).click();
+  await page.getByRole("combobox", { name: "Compare with" }).click();
+  await page.getByRole("option", { name: "Version 1" }).click();
+  await page.waitForSelector("tr:has-text('inputs.cv'):has-text('5'):has-text('3')");
+});

@@ -6,8 +6,11 @@ import {
   lazyRouteComponent,
 } from "@tanstack/react-router";
 import { root } from "./api/root";
-import { filterOf, type JobFilter } from "./jobs/filter";
+import { type DataSearch, dataSearchOf } from "./data/search";
+import { type DesignerSearch, designerSearchOf } from "./designer/search";
+import { type JobListSearch, jobListSearchOf } from "./jobs/filter";
 import { type JobSearch, jobSearchOf } from "./jobs/search";
+import { settingsSearchOf } from "./settings/search";
 import { Broken } from "./parts/page";
 import { NotFound, Shell } from "./shell/Shell";
 
@@ -25,7 +28,7 @@ const overview = createRoute({
 const jobs = createRoute({
   getParentRoute: under,
   path: "/jobs",
-  validateSearch: (search): JobFilter => filterOf(search),
+  validateSearch: (search): JobListSearch => jobListSearchOf(search),
   component: lazyRouteComponent(() => import("./jobs/JobsPage")),
 });
 const job = createRoute({
@@ -33,6 +36,21 @@ const job = createRoute({
   path: "/jobs/$ref",
   validateSearch: (search): JobSearch => jobSearchOf(search),
   component: lazyRouteComponent(() => import("./jobs/JobPage")),
+});
+const compare = createRoute({
+  getParentRoute: under,
+  path: "/compare",
+  validateSearch: (search): { jobs?: string; all?: true } => ({
+    jobs: search.jobs ? String(search.jobs) : undefined,
+    all: search.all === true ? true : undefined,
+  }),
+  component: lazyRouteComponent(() => import("./jobs/ComparePage")),
+});
+const designer = createRoute({
+  getParentRoute: under,
+  path: "/designer",
+  validateSearch: (search): DesignerSearch => designerSearchOf(search),
+  component: lazyRouteComponent(() => import("./designer/DesignerPage")),
 });
 const models = createRoute({
   getParentRoute: under,
@@ -58,6 +76,36 @@ const endpoint = createRoute({
   path: "/endpoints/$name",
   component: lazyRouteComponent(() => import("./endpoints/EndpointPage")),
 });
+const batchEndpoint = createRoute({
+  getParentRoute: under,
+  path: "/batch-endpoints/$name",
+  component: lazyRouteComponent(() => import("./batch/BatchEndpointPage")),
+});
+const approvals = createRoute({
+  getParentRoute: under,
+  path: "/approvals",
+  component: lazyRouteComponent(() => import("./approvals/ApprovalsPage")),
+});
+const schedules = createRoute({
+  getParentRoute: under,
+  path: "/schedules",
+  component: lazyRouteComponent(() => import("./schedules/SchedulesPage")),
+});
+const schedule = createRoute({
+  getParentRoute: under,
+  path: "/schedules/$name",
+  component: lazyRouteComponent(() => import("./schedules/SchedulePage")),
+});
+const scheduleEditor = createRoute({
+  getParentRoute: under,
+  path: "/schedule-editor",
+  // name: a schedule to change; from: a job whose file a new one begins with
+  validateSearch: (search): { name?: string; from?: string } => ({
+    name: search.name ? String(search.name) : undefined,
+    from: search.from ? String(search.from) : undefined,
+  }),
+  component: lazyRouteComponent(() => import("./schedules/ScheduleEditor")),
+});
 const data = createRoute({
   getParentRoute: under,
   path: "/data",
@@ -66,6 +114,7 @@ const data = createRoute({
 const dataset = createRoute({
   getParentRoute: under,
   path: "/data/$name",
+  validateSearch: (search): DataSearch => dataSearchOf(search),
   component: lazyRouteComponent(() => import("./data/DatasetPage")),
 });
 const workers = createRoute({
@@ -77,6 +126,7 @@ const workers = createRoute({
 const settings = createRoute({
   getParentRoute: under,
   path: "/settings",
+  validateSearch: settingsSearchOf,
   component: lazyRouteComponent(() => import("./settings/SettingsPage")),
 });
 
@@ -86,10 +136,17 @@ export function makeRouter(queries: QueryClient) {
       overview,
       jobs,
       job,
+      compare,
+      designer,
       models,
       model,
       endpoints,
       endpoint,
+      batchEndpoint,
+      approvals,
+      schedules,
+      schedule,
+      scheduleEditor,
       data,
       dataset,
       workers,

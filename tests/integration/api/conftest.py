@@ -73,6 +73,7 @@ def settings(database_url: str, mlq_home: Path, shared_broker: Valkey) -> Settin
         home=mlq_home,
         database_url=database_url,
         broker_url=shared_broker.url,
+        failed_logins_per_minute=10_000,  # tests fail to log in on purpose
         max_body_bytes=256 * 1024,
         max_upload_bytes=8 * 2**20,
     )

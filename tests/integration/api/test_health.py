@@ -25,6 +25,13 @@ def test_ready_and_examined(client: httpx.Client) -> None:
     assert "mlq worker" in findings["workers"]["fix"]
 
 
+def test_an_audit_looks_at_every_promise(client: httpx.Client) -> None:
+    plain = client.get("/v1/doctor").json()["checks"]
+    checks = client.get("/v1/doctor", params={"audit": "true"}).json()["checks"]
+    added = checks[len(plain) :]
+    assert [(one["name"], one["ok"]) for one in added] == [("promises", True), ("outputs", True)]
+
+
 def test_a_hanging_database_does_not_hang_health(api: Api, client: httpx.Client) -> None:
     release = threading.Event()
     server = api.app.state.server

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from mlq.db import reports
+from mlq.db.reports import MetricValue
 from tests.integration.api.conftest import Api, line_of_steps
 
 YAML = {"content-type": "application/yaml"}
@@ -187,6 +189,39 @@ def test_lists_are_paged_newest_first(client: httpx.Client) -> None:
     assert len(client.get("/v1/jobs", params={"parent": made[0]}).json()["items"]) == 1
 
 
+def test_metrics_of_steps_are_told_where_they_are_asked_for(api: Api, client: httpx.Client) -> None:
+    job = client.post("/v1/jobs", json=line_of_steps(3)).json()
+    with api.database.write() as conn:
+        for number, value in ((0, 0.5), (2, 0.75)):
+            reports.write_metrics(
+                conn, job["children"][number]["id"], 1, [MetricValue("val.acc", value)]
+            )
+
+    def listed(*metrics: str) -> dict[str, float]:
+        items = client.get("/v1/jobs", params={"metric": list(metrics)}).json()["items"]
+        return dict(items[0]["metrics"])
+
+    assert listed() == {}
+    assert listed("val.acc", "s0.val.acc", "s1.val.acc", "loss") == {
+        "val.acc": 0.75,
+        "s0.val.acc": 0.5,
+    }
+    assert client.get("/v1/jobs", params={"metric": ["m"] * 11}).status_code == 422
+
+
+def test_words_to_filter_by_are_those_of_the_newest_jobs(api: Api, client: httpx.Client) -> None:
+    job = client.post("/v1/jobs", json=line_of_steps(1, experiment_name="e")).json()
+    with api.database.write() as conn:
+        reports.write_metrics(conn, job["children"][0]["id"], 1, [MetricValue("acc", 1.0)])
+    words = client.get("/v1/job-words").json()
+    assert words == {"names": ["line"], "experiments": ["e"], "metrics": ["acc"]}
+    project = {"mlq-project": "default"}
+    assert client.get("/v1/job-words", headers=project).json() == words
+    client.post("/v1/projects", json={"name": "other"})
+    other = client.get("/v1/job-words", headers={"mlq-project": "other"}).json()
+    assert other == {"names": [], "experiments": [], "metrics": []}
+
+
 def test_children_are_paged_in_order(client: httpx.Client) -> None:
     job = client.post("/v1/jobs", json=line_of_steps(5)).json()
     path = f"/v1/jobs/{job['id']}/children"
@@ -299,3 +334,15 @@ def _stream(client: httpx.Client, path: str, after: str | None = None) -> list[t
                 data = ""
     assert name == "end"
     return found
+
+
+def test_a_waiting_job_moves(client: httpx.Client) -> None:
+    first = client.post("/v1/jobs", json=line_of_steps(2)).json()["id"]
+    second = client.post("/v1/jobs", json=line_of_steps(2)).json()
+    moved = client.post(f"/v1/jobs/{second['id']}/move", json={"priority": 7, "to": "front"})
+    assert (moved.status_code, moved.json()["priority"]) == (200, 7)
+    assert {child["priority"] for child in moved.json()["children"]} == {7}
+    step = client.post(f"/v1/jobs/{second['children'][0]['id']}/move", json={"to": "back"})
+    assert (step.status_code, step.json()["code"]) == (409, "conflict")
+    assert client.post(f"/v1/jobs/{first}/move", json={}).status_code == 422
+    assert client.post(f"/v1/jobs/{first}/move", json={"to": "moon"}).status_code == 422

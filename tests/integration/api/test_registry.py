@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import socket
 import tarfile
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from mlq.service import models
 from tests.integration.api.conftest import Api
+from tests.packages import write_classifier, write_regressor
 
 ROWS = b"age,churned\n31,no\n"
 
@@ -41,6 +43,22 @@ def test_a_file_becomes_a_version_and_the_same_bytes_stay_it(client: httpx.Clien
     assert client.get(f"{path}/latest").json()["version"] == 2
     answer = client.get("/v1/data/chrn")
     assert (answer.status_code, answer.json()["hint"]) == (404, "Did you mean 'churn'?")
+
+
+def test_a_form_or_a_compressed_body_is_no_file(client: httpx.Client) -> None:
+    path = "/v1/data/churn/versions"
+    form = client.post(path, files={"file": ("churn.csv", ROWS)})
+    assert (form.status_code, form.json()["code"]) == (415, "unsupported_media")
+    assert "--data-binary" in form.json()["hint"]
+    packed = client.post(path, content=ROWS, headers={"content-encoding": "gzip"})
+    assert packed.status_code == 415
+    assert client.get("/v1/data/churn").status_code == 404
+
+
+def test_what_a_refused_upload_leaves_is_not_there(client: httpx.Client) -> None:
+    refused = client.post("/v1/data/empty/versions", params={"filename": "empty.csv"}, content=b"")
+    assert refused.status_code == 422
+    assert client.head(f"/v1/blobs/{hashlib.sha256(b'').hexdigest()}").status_code == 404
 
 
 def test_a_json_file_is_a_file_when_it_has_a_name(client: httpx.Client) -> None:
@@ -124,12 +142,18 @@ def test_promote_and_roll_back(api: Api, client: httpx.Client, tmp_path: Path) -
     back = client.post(f"{path}/rollback", json={"reason": "worse"}).json()
     assert (back["version"], back["previous"]) == (3, 2)
     assert client.post(f"{path}/rollback", json={}).json()["version"] == 1
+    assert client.post(f"{path}/rollback/undo", json={}).json()["version"] == 3
+    assert client.post(f"{path}/rollback/undo", json={}).json()["code"] == "nothing_to_undo"
+    again = client.post(f"{path}/rollback", json={}).json()
+    assert (again["version"], again["held"], again["endpoints"]) == (1, True, [])
     answer = client.post(f"{path}/rollback", json={})
     assert (answer.status_code, answer.json()["code"]) == (409, "nothing_before")
+    for changed in (True, False):
+        assert client.post(f"{path}/resume", json={}).json()["changed"] is changed
     moves = client.get(f"{path}/history", params={"alias": "production"}).json()["items"]
     acts = [move["act"] for move in moves]
-    assert acts == ["rollback", "rollback", "promote", "promote", "promote"]
-    assert moves[1]["reason"] == "worse"
+    assert acts == [*["rollback", "promote", "rollback", "rollback"], *["promote"] * 3]
+    assert moves[3]["reason"] == "worse"
     assert client.get(path).json()["aliases"] == {"production": 1}
     assert client.get(f"{path}/versions/production").json()["metrics"] == {"roc_auc": 0.9}
     package = client.get(f"{path}/versions/2/package").content
@@ -138,6 +162,24 @@ def test_promote_and_roll_back(api: Api, client: httpx.Client, tmp_path: Path) -
         assert tar.extractfile("MLmodel").read() == b"version: 1\n"  # type: ignore[union-attr]
     assert client.post(f"{path}/aliases", json={"alias": "x"}).status_code == 422
     assert client.delete(f"{path}/aliases/production").status_code == 200
+
+
+def test_a_rollback_that_callers_would_notice_needs_force(
+    api: Api, client: httpx.Client, tmp_path: Path
+) -> None:
+    for number, write in enumerate((write_regressor, write_classifier), 1):
+        write(tmp_path / str(number))
+        tree = api.store.put_tree(tmp_path / str(number))
+        with api.database.write() as conn:
+            models.register(
+                conn, name="churn", digest=tree.digest, size_bytes=tree.size_bytes, actor="test"
+            )
+            models.set_alias(conn, name="churn", alias="production", version=number, actor="test")
+    path = "/v1/models/churn/rollback"
+    refused = client.post(path, json={})
+    assert (refused.status_code, refused.json()["code"]) == (409, "signature_differs")
+    assert "predicts double, not string" in refused.json()["detail"]
+    assert client.post(path, json={"force": True}).json()["version"] == 1
 
 
 def test_endpoints(api: Api, client: httpx.Client, tmp_path: Path) -> None:
@@ -153,6 +195,24 @@ def test_endpoints(api: Api, client: httpx.Client, tmp_path: Path) -> None:
     shown = client.get(path).json()
     assert shown["traffic"] == {"main": 100, "other": 0}
     assert shown["scoring_uri"] == f"{api.url}/endpoints/churn/score"
+    # a limit of null is off, which is not the same as left out
+    settings = {"sampling_rate": 0.5, "drift": {"psi": None, "accuracy": 0.9}}
+    watched = client.put(f"{path}/deployments/main", json={**body, "settings": settings}).json()
+    assert watched["settings"] == settings
+    typo = {**body, "settings": {"drift": {"spi": 1}}}
+    refused = client.put(f"{path}/deployments/main", json=typo)
+    assert (refused.status_code, refused.json()["problems"][0]["path"]) == (
+        422,
+        "settings.drift.spi",
+    )
+    drift = client.get(f"{path}/drift").json()["items"]
+    assert [(one["deployment"], one["sampling_rate"], one["at"]) for one in drift] == [
+        ("main", 0.5, None),
+        ("other", 0.0, None),
+    ]
+    told = client.post("/endpoints/churn/feedback", json={"request_id": "a", "truth": [1, None]})
+    assert (told.status_code, told.json()) == (200, {"kept": 1})
+    assert client.post("/endpoints/churn/feedback", json={}).json()["code"] == "invalid"
     split = {"main": 90, "other": 10}
     assert client.patch(path, json={"traffic": split}).json()["traffic"] == split
     assert client.patch(path, json={"traffic": {"main": 50}}).status_code == 422
@@ -169,3 +229,27 @@ def test_components(client: httpx.Client) -> None:
     assert client.get("/v1/components/train").json()["open_inputs"] is True
     answer = client.get("/v1/components/mlq:trian")
     assert answer.json()["hint"] == "Did you mean 'mlq:train'?"
+
+
+def test_a_folder_is_registered_when_all_of_its_files_are_stored(client: httpx.Client) -> None:
+    digest = hashlib.sha256(ROWS).hexdigest()
+
+    def register(*, size: int, files: int = 1) -> httpx.Response:
+        entry = {"digest": digest, "mode": 0o644, "path": "a/rows.csv", "size_bytes": size}
+        manifest = json.dumps({"entries": [entry] * files}).encode()
+        tree = hashlib.sha256(manifest).hexdigest()
+        assert client.put(f"/v1/blobs/{tree}", content=manifest).status_code == 201
+        return client.post("/v1/data/folder/versions", json={"digest": tree, "type": "uri_folder"})
+
+    missing = register(size=len(ROWS))
+    assert (missing.status_code, digest in missing.json()["hint"]) == (404, True)
+    assert client.put(f"/v1/blobs/{digest}", content=ROWS).status_code == 201
+    wrong = register(size=1)
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid")
+    assert register(size=0, files=0).status_code == 422
+    made = register(size=len(ROWS))
+    assert (made.status_code, made.json()["type"], made.json()["size_bytes"]) == (
+        201,
+        "uri_folder",
+        len(ROWS),
+    )

@@ -67,9 +67,13 @@ def test_trials_are_listed_saved_and_added(
     rows = shell.run("job", "trials", "@last", "--state", "failed", "-o", "csv").splitlines()
     assert rows[1].startswith("1,failed,error,,2,0.1,")
 
+    assert rows[0].split(",")[-4:] == ["started_at", "finished_at", "duration_s", "error"]
+
     for name in ("trials.csv", "study.db"):
         shell.run("job", "trials", "@last", "--export", str(tmp_path / name))
         assert (tmp_path / name).stat().st_size
+    listed = shell.run("job", "trials", "@last", "-o", "csv")
+    assert (tmp_path / "trials.csv").read_text() == listed
 
     shell.run("job", "trials", "@last", "--add", "lr=3,depth=9", "--add", '{"lr": 4, "depth": 9}')
     assert shell.said == "Added: trial 4, trial 5.\n"

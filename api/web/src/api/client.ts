@@ -7,22 +7,40 @@ export type Job = Schemas["Job"];
 export type State = Job["state"];
 export type Event = Schemas["Event"];
 export type LogChunk = Schemas["LogChunk"];
+export type Limit = Schemas["LimitView"];
 export type Metric = Schemas["Metric"];
 export type Output = Schemas["Output"];
 export type Model = Schemas["Model"];
 export type ModelVersion = Schemas["ModelVersion"];
 export type AliasMove = Schemas["AliasMove"];
 export type Endpoint = Schemas["Endpoint"];
+export type ColumnProfile = Schemas["ColumnProfileView"];
+export type DataDifference = Schemas["DataDifference"];
 export type DataVersion = Schemas["DataVersion"];
 export type Queue = Schemas["Queue"];
 export type SweepSummary = Schemas["SweepSummary"];
 export type Token = Schemas["Token"];
 export type Trial = Schemas["Trial"];
 export type Worker = Schemas["Worker"];
+export type Approval = Schemas["ApprovalView"];
+export type BatchDeployment = Schemas["BatchDeploymentView"];
+export type BatchEndpoint = Schemas["BatchEndpointView"];
+export type Delivery = Schemas["DeliveryView"];
+export type Firing = Schemas["Firing"];
+export type Rollout = Schemas["Rollout"];
+export type Schedule = Schemas["ScheduleView"];
+export type DriftReport = Schemas["DriftReport"];
+export type Drifted = Schemas["Drifted"];
+export type Traffic = Schemas["Traffic"];
+export type Webhook = Schemas["WebhookView"];
+export type Component = Schemas["Component"];
+export type ComponentPort = Schemas["ComponentPort"];
+export type PlanView = Schemas["PlanView"];
 
 /** RFC 9457, as every refusal is told. */
 interface Problem {
   detail?: string;
+  code?: string;
   hint?: string | null;
 }
 
@@ -32,6 +50,7 @@ export class ServerError extends Error {
     message: string,
     readonly status: number,
     readonly hint?: string | null,
+    readonly code?: string,
   ) {
     super(message);
   }
@@ -64,5 +83,6 @@ export async function take<T>(
     problem?.detail ?? `The server answered ${found.response.status}.`,
     found.response.status,
     problem?.hint,
+    problem?.code,
   );
 }

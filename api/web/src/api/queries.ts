@@ -10,19 +10,28 @@ export const whoami = queryOptions({
   staleTime: Infinity,
 });
 
-export function jobPages(filter: JobFilter) {
+/** metrics: those of steps that jobs are to tell. */
+export function jobPages(filter: JobFilter, metrics: readonly string[] = []) {
   return infiniteQueryOptions({
-    queryKey: ["jobs", filter],
+    queryKey: ["jobs", filter, metrics],
     queryFn: ({ pageParam }) =>
       take(
         client.GET("/v1/jobs", {
-          params: { query: { ...filter, limit: 50, cursor: pageParam ?? undefined } },
+          params: {
+            query: { ...filter, metric: [...metrics], limit: 50, cursor: pageParam ?? undefined },
+          },
         }),
       ),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
   });
 }
+
+export const jobWords = queryOptions({
+  queryKey: ["job-words"],
+  queryFn: () => take(client.GET("/v1/job-words")),
+  staleTime: 60_000,
+});
 
 export function job(ref: string) {
   return queryOptions({
@@ -128,6 +137,87 @@ export function dataVersions(name: string) {
   });
 }
 
+/** Of a version that never changes: what is read once stays true. */
+function ofDataVersion<T>(
+  name: string,
+  version: number,
+  what: string,
+  read: (path: { name: string; version: string }) => Promise<T>,
+) {
+  return queryOptions({
+    queryKey: ["data-version", name, version, what],
+    queryFn: () => read({ name, version: String(version) }),
+    staleTime: Infinity,
+  });
+}
+
+export function dataPreview(name: string, version: number) {
+  return ofDataVersion(name, version, "preview", (path) =>
+    take(
+      client.GET("/v1/data/{name}/versions/{version}/preview", {
+        params: { path, query: { rows: 100 } },
+      }),
+    ),
+  );
+}
+
+export function dataProfile(name: string, version: number) {
+  return ofDataVersion(name, version, "profile", (path) =>
+    take(client.GET("/v1/data/{name}/versions/{version}/profile", { params: { path } })),
+  );
+}
+
+export function dataDifference(name: string, version: number, base: number) {
+  return ofDataVersion(name, version, `since ${base}`, (path) =>
+    take(
+      client.GET("/v1/data/{name}/versions/{version}/diff", {
+        params: { path, query: { base: String(base) } },
+      }),
+    ),
+  );
+}
+
+export function dataLineage(name: string, version: number) {
+  return queryOptions({
+    queryKey: ["lineage", "data", name, version],
+    queryFn: () =>
+      take(
+        client.GET("/v1/data/{name}/versions/{version}/lineage", {
+          params: { path: { name, version: String(version) } },
+        }),
+      ),
+  });
+}
+
+export function modelLineage(name: string, version: number) {
+  return queryOptions({
+    queryKey: ["lineage", "model", name, version],
+    queryFn: () =>
+      take(
+        client.GET("/v1/models/{name}/versions/{version}/lineage", {
+          params: { path: { name, version: String(version) } },
+        }),
+      ),
+  });
+}
+
+export const limits = queryOptions({
+  queryKey: ["limits"],
+  queryFn: () => take(client.GET("/v1/limits")),
+  refetchInterval: 5000,
+});
+
+export const quotas = queryOptions({
+  queryKey: ["quotas"],
+  queryFn: () => take(client.GET("/v1/quotas")),
+  refetchInterval: 5000,
+});
+
+export const components = queryOptions({
+  queryKey: ["components"],
+  queryFn: () => take(client.GET("/v1/components")),
+});
+
 export const queues = queryOptions({
   queryKey: ["queues"],
   queryFn: () => take(client.GET("/v1/queues")),
@@ -150,7 +240,137 @@ export const tokens = queryOptions({
   queryFn: () => take(client.GET("/v1/tokens", { params: { query: { limit: MANY } } })),
 });
 
-export const auditLog = queryOptions({
+export const auditLog = infiniteQueryOptions({
   queryKey: ["audit"],
-  queryFn: () => take(client.GET("/v1/audit", { params: { query: { limit: MANY } } })),
+  queryFn: ({ pageParam }) =>
+    take(client.GET("/v1/audit", { params: { query: { limit: 50, cursor: pageParam } } })),
+  initialPageParam: undefined as string | undefined,
+  getNextPageParam: (page) => page.next_cursor,
 });
+
+export const projects = queryOptions({
+  queryKey: ["projects"],
+  queryFn: () => take(client.GET("/v1/projects")),
+});
+
+export const webhooks = queryOptions({
+  queryKey: ["webhooks"],
+  queryFn: () => take(client.GET("/v1/webhooks")),
+});
+
+export function deliveries(name: string) {
+  return queryOptions({
+    queryKey: ["webhooks", name, "deliveries"],
+    queryFn: () =>
+      take(
+        client.GET("/v1/webhooks/{name}/deliveries", {
+          params: { path: { name }, query: { limit: 50 } },
+        }),
+      ),
+    refetchInterval: 5000,
+  });
+}
+
+export const approvals = queryOptions({
+  queryKey: ["approvals"],
+  queryFn: () => take(client.GET("/v1/approvals", { params: { query: { limit: MANY } } })),
+});
+
+export const schedules = queryOptions({
+  queryKey: ["schedules"],
+  queryFn: () => take(client.GET("/v1/schedules", { params: { query: { limit: MANY } } })),
+});
+
+export function schedule(name: string) {
+  return queryOptions({
+    queryKey: ["schedule", name],
+    queryFn: () => take(client.GET("/v1/schedules/{name}", { params: { path: { name } } })),
+  });
+}
+
+export function firings(name: string) {
+  return infiniteQueryOptions({
+    queryKey: ["schedule", name, "firings"],
+    queryFn: ({ pageParam }) =>
+      take(
+        client.GET("/v1/schedules/{name}/firings", {
+          params: { path: { name }, query: { limit: 50, cursor: pageParam } },
+        }),
+      ),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next_cursor,
+  });
+}
+
+export function rollouts(name: string) {
+  return queryOptions({
+    queryKey: ["endpoint", name, "rollouts"],
+    queryFn: () =>
+      take(
+        client.GET("/v1/endpoints/{name}/rollouts", {
+          params: { path: { name }, query: { limit: 50 } },
+        }),
+      ),
+  });
+}
+
+/** What an endpoint answered in the last `seconds`; read again every few of them. */
+export function measurements(name: string, seconds: number) {
+  return queryOptions({
+    queryKey: ["endpoint", name, "measurements", seconds],
+    queryFn: () =>
+      take(
+        client.GET("/v1/endpoints/{name}/measurements", {
+          params: { path: { name }, query: { seconds } },
+        }),
+      ),
+    refetchInterval: 5000,
+  });
+}
+
+/** How far requests have moved from the training rows; looked at about once a minute. */
+export function drift(name: string) {
+  return queryOptions({
+    queryKey: ["endpoint", name, "drift"],
+    queryFn: () => take(client.GET("/v1/endpoints/{name}/drift", { params: { path: { name } } })),
+    refetchInterval: 15_000,
+  });
+}
+
+export const batchEndpoints = queryOptions({
+  queryKey: ["batch-endpoints"],
+  queryFn: () => take(client.GET("/v1/batch-endpoints", { params: { query: { limit: MANY } } })),
+});
+
+export function batchEndpoint(name: string) {
+  return queryOptions({
+    queryKey: ["batch-endpoint", name],
+    queryFn: () => take(client.GET("/v1/batch-endpoints/{name}", { params: { path: { name } } })),
+  });
+}
+
+export function invocations(name: string) {
+  return queryOptions({
+    queryKey: ["batch-endpoint", name, "jobs"],
+    queryFn: () =>
+      take(
+        client.GET("/v1/batch-endpoints/{name}/jobs", {
+          params: { path: { name }, query: { limit: 50 } },
+        }),
+      ),
+    refetchInterval: 5000,
+  });
+}
+
+/** A version of what an endpoint does, the newest where none is named; with its job. */
+export function batchDeployment(name: string, deployment: string, version?: number) {
+  return queryOptions({
+    queryKey: ["batch-endpoint", name, deployment, version ?? "newest"],
+    queryFn: () =>
+      take(
+        client.GET("/v1/batch-endpoints/{name}/deployments/{deployment}", {
+          params: { path: { name, deployment }, query: { version } },
+        }),
+      ),
+  });
+}

@@ -2,14 +2,17 @@ import { Anchor, Table } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { datasets } from "../api/queries";
+import { CopyAs } from "../parts/copy";
 import { bytes } from "../parts/format";
 import { Empty, Loaded, Page } from "../parts/page";
 import { Ago } from "../parts/time";
+import { NewVersion } from "./NewVersion";
 
 export default function DataPage() {
   const query = useQuery(datasets);
   return (
-    <Page title="Data">
+    <Page title="Data" actions={<CopyAs cli="data list" path="data" />}>
+      <NewVersion />
       <Loaded query={query}>
         {({ items }) =>
           items.length === 0 ? (

@@ -4,12 +4,16 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { client, type Endpoint, take } from "../api/client";
-import { endpoint as endpointQuery } from "../api/queries";
+import { endpoint as endpointQuery, rollouts as rolloutsQuery } from "../api/queries";
 import { Confirm, tellDone } from "../parts/confirm";
 import { CopyAs, CopyValue } from "../parts/copy";
-import { Empty, Loaded, Page, Section } from "../parts/page";
+import { Empty, LoadedPage, Page, Section } from "../parts/page";
 import { useMayAct } from "../parts/role";
 import { Ago } from "../parts/time";
+import { modelOf } from "./address";
+import { Drift } from "./Drift";
+import { Measured } from "./Measured";
+import { isOpen, Rollouts } from "./Rollouts";
 import { shareOut } from "./traffic";
 import { TrafficBar } from "./TrafficBar";
 import { TryIt } from "./TryIt";
@@ -20,7 +24,7 @@ export default function EndpointPage() {
   const { name } = route.useParams();
   const query = useQuery(endpointQuery(name));
   return (
-    <Loaded query={query}>
+    <LoadedPage title={name} query={query}>
       {(endpoint) => (
         <Page
           title={endpoint.name}
@@ -45,13 +49,16 @@ export default function EndpointPage() {
           ) : (
             <>
               <Traffic key={JSON.stringify(endpoint.traffic)} endpoint={endpoint} />
+              <Rollouts endpoint={endpoint} />
+              <Measured name={endpoint.name} />
+              <Drift name={endpoint.name} />
               <Deployments endpoint={endpoint} />
               <TryIt endpoint={endpoint} />
             </>
           )}
         </Page>
       )}
-    </Loaded>
+    </LoadedPage>
   );
 }
 
@@ -59,6 +66,7 @@ function Traffic({ endpoint }: { endpoint: Endpoint }) {
   const mayAct = useMayAct();
   const queries = useQueryClient();
   const [asking, ask] = useDisclosure();
+  const isHeld = (useQuery(rolloutsQuery(endpoint.name)).data?.items ?? []).some(isOpen);
   const before = Object.fromEntries(
     endpoint.deployments.map((one) => [one.name, endpoint.traffic[one.name] ?? 0]),
   );
@@ -76,7 +84,13 @@ function Traffic({ endpoint }: { endpoint: Endpoint }) {
   return (
     <Section title="Traffic">
       <TrafficBar endpoint={{ ...endpoint, traffic }} />
-      {mayAct && endpoint.deployments.length > 1 && (
+      <Mirrored endpoint={endpoint} />
+      {isHeld && (
+        <Text size="sm" className="quiet">
+          While a rollout is open, the traffic is its own.
+        </Text>
+      )}
+      {mayAct && !isHeld && endpoint.deployments.length > 1 && (
         <Stack gap="xs" maw={560}>
           {endpoint.deployments.map((one) => (
             <Group key={one.name} wrap="nowrap">
@@ -134,6 +148,17 @@ function Traffic({ endpoint }: { endpoint: Endpoint }) {
   );
 }
 
+function Mirrored({ endpoint }: { endpoint: Endpoint }) {
+  const copies = Object.entries(endpoint.mirror_traffic).filter(([, percent]) => percent > 0);
+  if (copies.length === 0) return null;
+  return (
+    <Text size="sm">
+      Copies, whose answers nobody sees:{" "}
+      {copies.map(([name, percent]) => `${percent} % to ${name}`).join(", ")}
+    </Text>
+  );
+}
+
 function Deployments({ endpoint }: { endpoint: Endpoint }) {
   return (
     <Section title="Deployments">
@@ -170,9 +195,4 @@ function Deployments({ endpoint }: { endpoint: Endpoint }) {
       </Table.ScrollContainer>
     </Section>
   );
-}
-
-/** The model's name in `models:/name@alias` or `models:/name/3`. */
-export function modelOf(address: string): string {
-  return /^models:\/([^/@]+)/.exec(address)?.[1] ?? address;
 }

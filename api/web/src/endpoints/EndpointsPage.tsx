@@ -1,8 +1,8 @@
-import { Anchor, Group, Stack, Text } from "@mantine/core";
+import { Anchor, Group, Stack, Table, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { endpoints } from "../api/queries";
-import { Empty, Loaded, Page } from "../parts/page";
+import { batchEndpoints, endpoints } from "../api/queries";
+import { Empty, Loaded, Page, Section } from "../parts/page";
 import { Ago } from "../parts/time";
 import { TrafficBar } from "./TrafficBar";
 
@@ -44,6 +44,56 @@ export default function EndpointsPage() {
           )
         }
       </Loaded>
+      <BatchEndpoints />
     </Page>
+  );
+}
+
+/** Published pipelines and models, which answer a job instead of a prediction. */
+function BatchEndpoints() {
+  const query = useQuery(batchEndpoints);
+  return (
+    <Section title="Batch endpoints">
+      <Loaded query={query}>
+        {({ items }) =>
+          items.length === 0 ? (
+            <Empty command="mlq batch-endpoint create -f endpoint.yml">
+              No batch endpoints yet. The designer publishes a pipeline as one, and so does:
+            </Empty>
+          ) : (
+            <Table.ScrollContainer type="native" tabIndex={0} minWidth={480}>
+              <Table>
+                <Table.Thead>
+                  <Table.Tr>
+                    <Table.Th>Endpoint</Table.Th>
+                    <Table.Th>Deployments</Table.Th>
+                    <Table.Th>Changed</Table.Th>
+                  </Table.Tr>
+                </Table.Thead>
+                <Table.Tbody>
+                  {items.map((one) => (
+                    <Table.Tr key={one.name}>
+                      <Table.Td>
+                        <Link to="/batch-endpoints/$name" params={{ name: one.name }}>
+                          {one.name}
+                        </Link>
+                      </Table.Td>
+                      <Table.Td>
+                        {one.deployments
+                          .map(({ name, version }) => `${name} v${version}`)
+                          .join(", ") || "none yet"}
+                      </Table.Td>
+                      <Table.Td>
+                        <Ago at={one.updated_at} />
+                      </Table.Td>
+                    </Table.Tr>
+                  ))}
+                </Table.Tbody>
+              </Table>
+            </Table.ScrollContainer>
+          )
+        }
+      </Loaded>
+    </Section>
   );
 }

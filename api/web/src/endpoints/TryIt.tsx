@@ -11,9 +11,10 @@ import {
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { client, type Endpoint, take } from "../api/client";
+import { address } from "../api/root";
 import { CopyValue } from "../parts/copy";
 import { Section, Trouble } from "../parts/page";
-import { modelOf } from "./EndpointPage";
+import { modelOf } from "./address";
 import { rowOf, type Tensor } from "./row";
 
 /** One row by hand: the form follows the model's signature. */
@@ -31,10 +32,10 @@ export function TryIt({ endpoint }: { endpoint: Endpoint }) {
       take(
         client.GET("/v2/{path}", {
           params: { path: { path: `models/${model}/versions/${shown?.version}` } },
-          // Its slashes are meant.
+          // Its slashes are meant; what is answered here is the whole address, prefix and all.
           querySerializer: () => "",
           pathSerializer: () =>
-            `/v2/models/${encodeURIComponent(model)}/versions/${shown?.version}`,
+            address(`/v2/models/${encodeURIComponent(model)}/versions/${shown?.version}`),
         }),
       ) as Promise<{ inputs?: Tensor[] }>,
     enabled: Boolean(shown?.version),

@@ -12,16 +12,15 @@ import {
   Position,
   ReactFlow,
 } from "@xyflow/react";
-import { useMemo } from "react";
+import { memo, useMemo, useRef } from "react";
 import type { Job } from "../api/client";
 import { number } from "../parts/format";
 import { StateIcon } from "../parts/state";
 import { Took } from "../parts/time";
-import { edgesOf, layOut, NODE } from "./graph";
+import { edgesOf, layOutOnce, NODE } from "./graph";
 
 type StepNode = Node<{ job: Job; direction: "LR" | "TB" }, "step">;
 const READABLE = 40;
-const TYPES = { step: Step };
 
 interface Props {
   steps: Job[];
@@ -37,19 +36,38 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
   const shape = steps.map((step) => `${step.id}:${step.upstreams.join()}`).join(" ");
   // Places depend on the shape alone: a change of state must not move anything.
   // eslint-disable-next-line react-hooks/exhaustive-deps
-  const places = useMemo(() => layOut(steps, direction), [shape, direction]);
+  const places = useMemo(() => layOutOnce(shape, steps, direction), [shape, direction]);
   const lowest = Math.max(...[...places.values()].map((place) => place.y));
-  const nodes: StepNode[] = steps.map((job) => ({
-    id: job.id,
-    type: "step",
-    position: places.get(job.id) ?? { x: 0, y: 0 },
-    data: { job, direction },
-    width: NODE.width,
-    selected: job.id === selected,
-    ariaLabel: `${job.name}: ${job.state}`,
-    draggable: false,
-    connectable: false,
-  }));
+  // What has not changed stays the same object: of 400 steps one is drawn anew, not all.
+  const drawn = useRef(new Map<string, StepNode>());
+  const nodes = useMemo(() => {
+    const made = steps.map((job): StepNode => {
+      const before = drawn.current.get(job.id);
+      const position = places.get(job.id) ?? { x: 0, y: 0 };
+      const isSelected = job.id === selected;
+      if (
+        before?.data.job === job &&
+        before.data.direction === direction &&
+        before.position === position &&
+        before.selected === isSelected
+      ) {
+        return before;
+      }
+      return {
+        id: job.id,
+        type: "step",
+        position,
+        data: { job, direction },
+        ...NODE,
+        selected: isSelected,
+        ariaLabel: `${job.name}: ${job.state}`,
+        draggable: false,
+        connectable: false,
+      };
+    });
+    drawn.current = new Map(made.map((node) => [node.id, node]));
+    return made;
+  }, [steps, places, selected, direction]);
   // A picture of all of a large pipeline could not be read: it opens where something is to be seen.
   const first =
     steps.length > READABLE
@@ -57,14 +75,18 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
         steps.find((step) => step.state === "failed" || step.state === "running") ??
         steps[0])
       : undefined;
-  const byId = new Map(steps.map((step) => [step.id, step]));
-  const edges: Edge[] = edgesOf(steps).map(([source, target]) => ({
-    id: `${source}-${target}`,
-    source,
-    target,
-    animated: byId.get(target)?.state === "running",
-    focusable: false,
-  }));
+  const byId = useMemo(() => new Map(steps.map((step) => [step.id, step])), [steps]);
+  const edges = useMemo(
+    () =>
+      edgesOf(steps).map(([source, target]): Edge => ({
+        id: `${source}-${target}`,
+        source,
+        target,
+        animated: byId.get(target)?.state === "running",
+        focusable: false,
+      })),
+    [steps, byId],
+  );
   return (
     <div className="card flow" style={{ height: lowest + NODE.height + 90 }}>
       <ReactFlow
@@ -78,14 +100,17 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
           first ? { nodes: [{ id: first.id }], maxZoom: 0.8 } : { padding: 0.08, maxZoom: 1.1 }
         }
         minZoom={0.1}
+        onlyRenderVisibleElements={first !== undefined}
         nodesConnectable={false}
         edgesFocusable={false}
         deleteKeyCode={null}
         preventScrolling={false}
-        onNodeClick={(_, node) => onSelect(node.data.job)}
-        onSelectionChange={({ nodes: [node] }) => {
-          // Enter on a focused node selects it.
-          if (node && node.id !== selected) onSelect(node.data.job);
+        onNodesChange={(changes) => {
+          // A click, or Enter on a focused node. What is selected is the address's to say: an answer
+          // to `onSelectionChange`, which tells of what it is told, would go round for ever.
+          const chosen = changes.find((change) => change.type === "select" && change.selected);
+          const job = chosen?.type === "select" && byId.get(chosen.id);
+          if (job && job.id !== selected) onSelect(job);
         }}
       >
         <Background gap={20} />
@@ -110,7 +135,7 @@ function colourOf({ state }: Job): string {
   return `var(--state-${LOUD.has(state) ? state : "quiet"})`;
 }
 
-function Step({ data: { job, direction }, selected }: NodeProps<StepNode>) {
+const Step = memo(function Step({ data: { job, direction }, selected }: NodeProps<StepNode>) {
   const [metric] = Object.entries(job.metrics);
   return (
     <div className={`node ${job.state} ${selected ? "selected" : ""}`}>
@@ -140,4 +165,6 @@ function Step({ data: { job, direction }, selected }: NodeProps<StepNode>) {
       />
     </div>
   );
-}
+});
+
+const TYPES = { step: Step };

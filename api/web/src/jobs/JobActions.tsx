@@ -1,8 +1,8 @@
 import { Button } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
-import { CirclePlay, CircleStop, RotateCcw } from "lucide-react";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { CalendarClock, CirclePlay, CircleStop, RotateCcw, Workflow } from "lucide-react";
 import { client, type Job, take } from "../api/client";
 import { jobSpec } from "../api/queries";
 import { isTerminal } from "../live/merge";
@@ -91,6 +91,22 @@ export function JobActions({ job }: { job: Job }) {
         onClick={() => again.mutate()}
       >
         Run again
+      </Button>
+      <Button
+        component={Link}
+        to={`/designer?from=${job.id}`}
+        variant="default"
+        leftSection={<Workflow size={14} aria-hidden />}
+      >
+        Change and run
+      </Button>
+      <Button
+        component={Link}
+        to={`/schedule-editor?from=${job.id}`}
+        variant="default"
+        leftSection={<CalendarClock size={14} aria-hidden />}
+      >
+        Schedule
       </Button>
     </>
   );

@@ -3,11 +3,12 @@ import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { lazy, Suspense } from "react";
 import type { Job } from "../api/client";
-import { job as jobQuery, jobSpec } from "../api/queries";
+import { approvals, job as jobQuery, jobSpec } from "../api/queries";
+import { ApprovalCard } from "../approvals/ApprovalCard";
 import { isTerminal } from "../live/merge";
 import { CopyAs } from "../parts/copy";
 import { number } from "../parts/format";
-import { Loaded, Page } from "../parts/page";
+import { Loaded, LoadedPage, Page } from "../parts/page";
 import { StateWords } from "../parts/state";
 import { Ago, Took } from "../parts/time";
 import { SweepActions } from "../sweeps/SweepActions";
@@ -47,7 +48,11 @@ export default function JobPage() {
     refetchInterval: ({ state }) =>
       state.data?.sweep && !isTerminal(state.data.state) ? SWEEP_REFRESH_MS : false,
   });
-  return <Loaded query={query}>{(job) => <Shown job={job} />}</Loaded>;
+  return (
+    <LoadedPage title={ref} query={query}>
+      {(job) => <Shown job={job} />}
+    </LoadedPage>
+  );
 }
 
 const MARKS: Partial<Record<Job["state"], string>> = { succeeded: "✓", failed: "✗", canceled: "–" };
@@ -83,9 +88,18 @@ function Shown({ job }: { job: Job }) {
         )}
       </Group>
       {!hasOwnCause && <Cause job={job} />}
+      {!isTerminal(job.state) && <Decisions job={job} />}
       <Parts job={job} />
     </Page>
   );
+}
+
+/** What in this job waits for a person. */
+function Decisions({ job }: { job: Job }) {
+  const items = useQuery(approvals).data?.items ?? [];
+  return items
+    .filter((one) => one.id === job.id || one.root_id === job.id)
+    .map((one) => <ApprovalCard key={one.id} approval={one} />);
 }
 
 /** The step that a page opens at: the one its address names, else the first that failed. */

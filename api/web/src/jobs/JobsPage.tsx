@@ -1,6 +1,6 @@
-import { Button, Group, Select, TextInput } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
-import { getRouteApi } from "@tanstack/react-router";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowUp } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
@@ -9,18 +9,41 @@ import { jobPages } from "../api/queries";
 import { forgetSubmitted, useLive } from "../live/live";
 import { CopyAs } from "../parts/copy";
 import { Empty, Loaded, Page } from "../parts/page";
-import { filterOf, formatFilter, type JobFilter, parseFilter, STATES } from "./filter";
-import { JobHead, JobRow } from "./JobRow";
+import { MOST_COMPARED } from "./compare";
+import { columnsOf, formatFilter, type JobFilter } from "./filter";
+import { JobHead, JobRow, shapeOf } from "./JobRow";
+import { ListTools } from "./ListTools";
 
 const route = getRouteApi("/jobs");
 const ROW_HEIGHT = 44;
 
 export default function JobsPage() {
-  const filter = filterOf({ ...route.useSearch() });
-  const query = useInfiniteQuery(jobPages(filter));
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const { columns: shown, ...filter } = search;
+  const columns = columnsOf(shown);
+  const query = useInfiniteQuery(jobPages(filter, columns));
+  const [chosen, setChosen] = useState<readonly string[]>([]);
   return (
-    <Page title="Jobs" actions={<CopyAs cli={commandOf(filter)} path={`jobs${queryOf(filter)}`} />}>
-      <FilterBar filter={filter} />
+    <Page
+      title="Jobs"
+      actions={
+        <>
+          {chosen.length > 0 && (
+            <Button
+              component={Link}
+              to={`/compare?jobs=${chosen.join(",")}`}
+              disabled={chosen.length < 2 || chosen.length > MOST_COMPARED}
+              title={`2 to ${MOST_COMPARED} jobs can be compared`}
+            >
+              Compare {chosen.length}
+            </Button>
+          )}
+          <CopyAs cli={commandOf(filter)} path={`jobs${queryOf(filter)}`} />
+        </>
+      }
+    >
+      <ListTools search={search} onSearch={(to) => void navigate({ search: to })} />
       <NewJobs />
       <Loaded query={query}>
         {(data) => {
@@ -29,7 +52,14 @@ export default function JobsPage() {
           return (
             <JobList
               jobs={jobs}
+              columns={columns}
               hasMore={query.hasNextPage}
+              chosen={chosen}
+              onChoose={(id) =>
+                setChosen((old) =>
+                  old.includes(id) ? old.filter((one) => one !== id) : [...old, id],
+                )
+              }
               onEnd={() => {
                 if (!query.isFetching) void query.fetchNextPage();
               }}
@@ -38,42 +68,6 @@ export default function JobsPage() {
         }}
       </Loaded>
     </Page>
-  );
-}
-
-function FilterBar({ filter }: { filter: JobFilter }) {
-  const navigate = route.useNavigate();
-  const line = formatFilter(filter);
-  const [words, setWords] = useState(line);
-  useEffect(() => setWords(line), [line]);
-  const apply = (next: JobFilter) => void navigate({ search: next });
-  return (
-    <Group gap="xs" align="end">
-      <form
-        role="search"
-        style={{ flex: "1 1 16rem" }}
-        onSubmit={(event) => {
-          event.preventDefault();
-          apply(parseFilter(words));
-        }}
-      >
-        <TextInput
-          aria-label="Filter"
-          placeholder="churn   state:failed experiment:nightly is:step is:archived"
-          value={words}
-          onChange={(event) => setWords(event.currentTarget.value)}
-        />
-      </form>
-      <Select
-        aria-label="State"
-        placeholder="Any state"
-        clearable
-        data={[...STATES]}
-        value={filter.state ?? null}
-        onChange={(state) => apply(filterOf({ ...filter, state }))}
-        w={150}
-      />
-    </Group>
   );
 }
 
@@ -105,7 +99,16 @@ function NoJobs({ isFiltered }: { isFiltered: boolean }) {
   );
 }
 
-function JobList({ jobs, hasMore, onEnd }: { jobs: Job[]; hasMore: boolean; onEnd: () => void }) {
+interface ListProps {
+  jobs: Job[];
+  columns: readonly string[];
+  hasMore: boolean;
+  chosen: readonly string[];
+  onChoose: (id: string) => void;
+  onEnd: () => void;
+}
+
+function JobList({ jobs, columns, hasMore, chosen, onChoose, onEnd }: ListProps) {
   const frame = useRef<HTMLDivElement>(null);
   const rows = useVirtualizer({
     count: jobs.length,
@@ -128,8 +131,12 @@ function JobList({ jobs, hasMore, onEnd }: { jobs: Job[]; hasMore: boolean; onEn
       tabIndex={0}
       style={{ maxHeight: "calc(100vh - 13rem)" }}
     >
-      <JobHead />
-      <div role="rowgroup" style={{ height: rows.getTotalSize(), position: "relative" }}>
+      <JobHead columns={columns} />
+      <div
+        role="rowgroup"
+        className="job-rows"
+        style={{ height: rows.getTotalSize(), position: "relative", ...shapeOf(columns) }}
+      >
         {shown.map((item) => {
           const job = jobs[item.index];
           if (!job) return null;
@@ -144,7 +151,12 @@ function JobList({ jobs, hasMore, onEnd }: { jobs: Job[]; hasMore: boolean; onEn
                 transform: `translateY(${item.start}px)`,
               }}
             >
-              <JobRow job={job} />
+              <JobRow
+                job={job}
+                columns={columns}
+                isChosen={chosen.includes(job.id)}
+                onChoose={() => onChoose(job.id)}
+              />
             </div>
           );
         })}

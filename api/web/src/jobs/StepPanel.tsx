@@ -91,7 +91,7 @@ export function StepPanel({ step, steps, view = "log", onView, onClose }: Props)
 export function Cause({ job }: { job: Job }) {
   if (job.error?.message) {
     return (
-      <Alert color="red" variant="light" title={job.error.code ?? "It failed"}>
+      <Alert color="red" variant="light" title={failure(job.error.code)}>
         <Text size="sm" className="mono" style={{ whiteSpace: "pre-wrap" }}>
           {job.error.message}
         </Text>
@@ -108,6 +108,11 @@ export function Cause({ job }: { job: Job }) {
   return null;
 }
 
+/** A code that says more than that it failed can be looked up. */
+function failure(code: string | null | undefined): string {
+  return code && code !== "error" ? `It failed: ${code}` : "It failed";
+}
+
 export function JobFacts({ job }: { job: Job }) {
   return (
     <Facts
@@ -119,6 +124,7 @@ export function JobFacts({ job }: { job: Job }) {
         ["Worker", job.worker ?? "–"],
         ["Attempt", job.attempt],
         ["Submitted by", job.submitted_by ?? "–"],
+        ...(job.git ? [["Commit", gitWords(job.git)] as [string, string]] : []),
         ["Submitted", <Ago key="created" at={job.created_at} />],
         ["Queued", <Ago key="queued" at={job.queued_at} />],
         ["Started", <Ago key="started" at={job.started_at} />],
@@ -126,4 +132,9 @@ export function JobFacts({ job }: { job: Job }) {
       ]}
     />
   );
+}
+
+/** The commit that the code was submitted from. */
+function gitWords({ commit, branch, is_dirty }: NonNullable<Job["git"]>): string {
+  return `${commit.slice(0, 12)}${branch ? ` on ${branch}` : ""}${is_dirty ? ", changed since" : ""}`;
 }

@@ -1,8 +1,11 @@
-import { Anchor, Table, Text } from "@mantine/core";
+import { Anchor, Button, Table, Text } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
+import { useState } from "react";
 import { address } from "../api/root";
 import type { Job } from "../api/client";
 import { brief, bytes, short } from "../parts/format";
+import { Named } from "../parts/named";
+import { Preview } from "./Preview";
 
 interface Stored {
   type?: string;
@@ -47,25 +50,6 @@ function Input({ input, steps }: { input: Stored; steps: Job[] }) {
   return <>{short(input.value)}</>;
 }
 
-/** A data version or a model by its address, with a link where it has a page. */
-function Named({ uri }: { uri: string }) {
-  const data = /^(?:mlq|azureml):([^:@]+)[:@]/.exec(uri)?.[1];
-  if (data)
-    return (
-      <Link to="/data/$name" params={{ name: data }}>
-        {uri}
-      </Link>
-    );
-  const model = /^models:\/([^/@]+)/.exec(uri)?.[1];
-  if (model)
-    return (
-      <Link to="/models/$name" params={{ name: model }}>
-        {uri}
-      </Link>
-    );
-  return <>{uri}</>;
-}
-
 interface Given {
   type?: string;
   value?: unknown;
@@ -100,10 +84,24 @@ export function Outputs({ job }: { job: Job }) {
               ) : (
                 short(output.value)
               )}
+              {output.url && <Look output={output} name={output.name ?? name} url={output.url} />}
             </Table.Td>
           </Table.Tr>
         ))}
       </Table.Tbody>
     </Table>
+  );
+}
+
+function Look({ output, name, url }: { output: Given; name: string; url: string }) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <>
+      {" "}
+      <Button variant="subtle" size="compact-xs" onClick={() => setOpen(!isOpen)}>
+        {isOpen ? "Hide" : "Show"}
+      </Button>
+      {isOpen && <Preview url={url} name={name} kind={output.kind} size={output.size_bytes} />}
+    </>
   );
 }

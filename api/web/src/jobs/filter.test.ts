@@ -1,5 +1,12 @@
 import { expect, test } from "vitest";
-import { filterOf, formatFilter, parseFilter } from "./filter";
+import {
+  columnsOf,
+  completionsOf,
+  filterOf,
+  formatFilter,
+  jobListSearchOf,
+  parseFilter,
+} from "./filter";
 
 test("words without a key are a name", () => {
   expect(parseFilter("state:failed nightly report")).toEqual({
@@ -15,4 +22,28 @@ test("what a filter says in words means the same filter", () => {
 
 test("a pasted address with nonsense filters nothing", () => {
   expect(filterOf({ state: "broken", parent: "everything", page: 3 })).toEqual({});
+});
+
+const WORDS = { names: ["nightly", "two words"], experiments: ["churn", "chess"] };
+
+test("the last word is completed, and the others stay", () => {
+  expect(completionsOf("st", WORDS)).toEqual(["state:"]);
+  expect(completionsOf("is:step state:fa", WORDS)).toEqual(["is:step state:failed"]);
+  expect(completionsOf("experiment:ch", WORDS)).toEqual(["experiment:churn", "experiment:chess"]);
+  expect(completionsOf("is:", WORDS)).toEqual(["is:step", "is:archived"]);
+});
+
+test("a name is completed once, with quotes where it has spaces", () => {
+  expect(completionsOf("two", WORDS)).toEqual(['"two words"']);
+  expect(completionsOf("nightly n", WORDS)).toEqual([]);
+});
+
+test("what is complete is not offered again", () => {
+  expect(completionsOf("state:failed", WORDS)).toEqual([]);
+});
+
+test("columns come out of an address once each, and not too many", () => {
+  expect(columnsOf("a, b,,a")).toEqual(["a", "b"]);
+  expect(columnsOf(Array.from({ length: 20 }, (_, index) => `m${index}`).join())).toHaveLength(8);
+  expect(jobListSearchOf({ columns: ",", state: "failed" })).toEqual({ state: "failed" });
 });

@@ -47,6 +47,62 @@ export function parseFilter(line: string): JobFilter {
   return filterOf(search);
 }
 
+/** What a list of jobs shows: a filter, and the metrics that have columns. */
+export interface JobListSearch extends JobFilter {
+  /** Names with commas between them, so that an address stays readable. */
+  columns?: string;
+}
+
+export const MOST_COLUMNS = 8;
+
+export function jobListSearchOf(search: Record<string, unknown>): JobListSearch {
+  const columns = columnsOf(search.columns ? String(search.columns) : undefined);
+  return {
+    ...filterOf(search),
+    ...(columns.length > 0 && { columns: columns.join(",") }),
+  };
+}
+
+/** Names of metrics out of an address. */
+export function columnsOf(columns: string | undefined): string[] {
+  const names = (columns ?? "").split(",").map((name) => name.trim());
+  return [...new Set(names.filter(Boolean))].slice(0, MOST_COLUMNS);
+}
+
+export interface Words {
+  names: readonly string[];
+  experiments: readonly string[];
+}
+
+const KEYS = ["state:", "experiment:", "is:step", "is:archived"];
+const MOST_COMPLETED = 8;
+
+/** Lines that `line` may become: its last word completed. */
+export function completionsOf(line: string, { names, experiments }: Words): string[] {
+  const [, before = "", word = ""] = /^(.*\s)?(\S*)$/s.exec(line) ?? [];
+  const [, key, begun] = /^(\w+:)(.*)$/.exec(word) ?? [];
+  const quote = (value: string) => (/\s/.test(value) ? `"${value}"` : value);
+  const of = (values: readonly string[]) =>
+    values
+      .filter((value) =>
+        value.toLowerCase().startsWith((begun ?? word).replace('"', "").toLowerCase()),
+      )
+      .map((value) => `${key ?? ""}${quote(value)}`);
+  const hasName = parseFilter(before).name !== undefined;
+  const found =
+    key === "state:"
+      ? of(STATES)
+      : key === "experiment:"
+        ? of(experiments)
+        : key
+          ? KEYS.filter((one) => one.startsWith(word))
+          : [...KEYS.filter((one) => one.startsWith(word)), ...(hasName ? [] : of(names))];
+  return found
+    .filter((one) => one !== word)
+    .slice(0, MOST_COMPLETED)
+    .map((one) => before + one);
+}
+
 /** The line of words that means `filter`. */
 export function formatFilter(filter: JobFilter): string {
   const quote = (value: string) => (/\s/.test(value) ? `"${value}"` : value);

@@ -38,19 +38,37 @@ export function forgetSubmitted() {
 /** Keys of what an event may have changed, beyond the states that it carries itself. */
 export function touchedBy(event: Event): QueryKey[] {
   const [noun] = event.kind.split(".");
-  const name = event.subject?.replace(/^models:\/|^\w+:/, "").split("/")[0] ?? "";
+  const name = event.subject?.replace(/^models:\/|^[\w-]+:/, "").split("/")[0] ?? "";
   switch (noun) {
     case "job":
-      return [["queues"], ["job-events", event.job_id ?? ""], ["job-metrics", event.job_id ?? ""]];
+      return [
+        ["queues"],
+        ["job-events", event.job_id ?? ""],
+        ["job-metrics", event.job_id ?? ""],
+        ...(event.kind === "job.wait" || event.kind === "job.decide" || event.kind === "job.cancel"
+          ? [["approvals"]]
+          : []),
+      ];
     case "model":
       // Deployments follow aliases.
-      return [["models"], ["model", name], ["endpoints"], ["endpoint"]];
+      return [["models"], ["model", name], ["endpoints"], ["endpoint"], ["lineage"]];
     case "endpoint":
+    case "rollout":
       return [["endpoints"], ["endpoint", name]];
     case "data":
       return [["data"]];
     case "token":
       return [["tokens"], ["audit"]];
+    case "project":
+      return [["projects"], ["audit"]];
+    case "schedule":
+      return [["schedules"], ["schedule", name]];
+    case "batch":
+      return [["batch-endpoints"], ["batch-endpoint", name]];
+    case "limit":
+      return [["limits"], ["quotas"], ["audit"]];
+    case "webhook":
+      return [["webhooks"]];
     case "worker":
       return [["workers"], ["queues"]];
     default:

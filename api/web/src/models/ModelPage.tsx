@@ -1,19 +1,27 @@
-import { Anchor, Badge, Button, Group, Select, Stack, Table, Text } from "@mantine/core";
+import { Anchor, Badge, Button, Group, Select, Stack, Table, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { address } from "../api/root";
 import type { AliasMove, Model, ModelVersion } from "../api/client";
-import { endpoints as endpointsQuery, model, modelHistory, modelVersions } from "../api/queries";
+import {
+  endpoints as endpointsQuery,
+  model,
+  modelHistory,
+  modelLineage,
+  modelVersions,
+} from "../api/queries";
 import { LineChart } from "../parts/chart";
 import { CopyAs } from "../parts/copy";
 import { number } from "../parts/format";
-import { Download, Empty, Facts, Loaded, Page, Section } from "../parts/page";
+import { LineageList } from "../parts/lineage";
+import { Download, Empty, Facts, Loaded, LoadedPage, Page, Section } from "../parts/page";
 import { useMayAct } from "../parts/role";
 import { Ago } from "../parts/time";
 import { type AliasAct, AliasDialog } from "./AliasDialog";
 import { Report } from "./Report";
 import {
+  breaksOf,
   isMinimized,
   leadingMetric,
   metricNames,
@@ -31,7 +39,7 @@ export default function ModelPage() {
   const versions = useQuery(modelVersions(name));
   const history = useQuery(modelHistory(name));
   return (
-    <Loaded query={found}>
+    <LoadedPage title={name} query={found}>
       {(one) => (
         <Loaded query={versions}>
           {(pages) => (
@@ -39,7 +47,7 @@ export default function ModelPage() {
           )}
         </Loaded>
       )}
-    </Loaded>
+    </LoadedPage>
   );
 }
 
@@ -141,6 +149,7 @@ function Trend({
 }) {
   const navigate = route.useNavigate();
   const points = trend(versions, metric);
+  const breaks = breaksOf(versions, metric);
   const promoted = new Set<number>();
   const left = new Set<number>();
   for (const move of moves) {
@@ -151,7 +160,8 @@ function Trend({
   const words = (version: number, value: number) =>
     `v${version}: ${metric} ${number(value)}` +
     (promoted.has(version) ? ", promoted" : "") +
-    (left.has(version) ? ", rolled back" : "");
+    (left.has(version) ? ", rolled back" : "") +
+    (breaks.has(version) ? ", measured on other rows than the one before" : "");
   return (
     <Section
       title={`${metric} over versions`}
@@ -168,7 +178,7 @@ function Trend({
         />
       }
     >
-      <div className="card" style={{ padding: "0.5rem", maxWidth: "56rem" }}>
+      <div className="card" style={{ padding: "0.5rem" }}>
         {points.length === 0 ? (
           <Text className="quiet">No version has this metric.</Text>
         ) : (
@@ -196,13 +206,15 @@ function Trend({
             xTicks={points
               .filter((_, index) => index % Math.ceil(points.length / 12) === 0)
               .map(([x]) => ({ x, label: `v${x}` }))}
+            breaks={breaks}
             threshold={thresholdOf(versions, metric)}
             onPick={onPick}
           />
         )}
         <Text size="xs" className="quiet" px="xs">
           ▲ promoted ▼ rolled back ┄ threshold of the newest gate
-          {isMinimized(versions, metric) ? " · lower is better" : ""}
+          {breaks.size > 0 && " · the line breaks where the evaluation data changed"}
+          {isMinimized(versions, metric) && " · lower is better"}
         </Text>
       </div>
     </Section>
@@ -331,7 +343,10 @@ function VersionPanel({ version, name }: { version: ModelVersion; name: string }
     <Stack className="card" p="sm" component="section" aria-label={`Version ${version.version}`}>
       <Group justify="space-between">
         <Text fw={600}>v{version.version}</Text>
-        <Download href={address(`${base}/package`)}>Download package</Download>
+        <Group gap="sm">
+          <Download href={address(`${base}/card?format=html`)}>Model card</Download>
+          <Download href={address(`${base}/package`)}>Package</Download>
+        </Group>
       </Group>
       {version.description && <Text size="sm">{version.description}</Text>}
       <Facts
@@ -351,6 +366,27 @@ function VersionPanel({ version, name }: { version: ModelVersion; name: string }
         ]}
       />
       <Report version={version} />
+      <Lineage name={name} version={version.version} />
     </Stack>
+  );
+}
+
+function Lineage({ name, version }: { name: string; version: number }) {
+  const query = useQuery(modelLineage(name, version));
+  return (
+    <Loaded query={query}>
+      {({ upstream, downstream }) => (
+        <>
+          <Title order={3} size="sm">
+            Came from
+          </Title>
+          <LineageList nodes={upstream} none="Nothing is known: it was registered from outside." />
+          <Title order={3} size="sm">
+            Used by
+          </Title>
+          <LineageList nodes={downstream} none="Nothing uses it." />
+        </>
+      )}
+    </Loaded>
   );
 }

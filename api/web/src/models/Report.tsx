@@ -14,11 +14,11 @@ interface Shown {
   rows?: number;
   thresholds?: { metric: string; op: string; bound: number; value: number; passed: boolean }[];
   comparison?: {
-    champion: string;
+    champion: string | null;
     metric: string;
-    value: number;
-    champion_value: number;
-    gain: number;
+    value?: number;
+    champion_value?: number;
+    gain?: number;
     interval?: { low: number; high: number; level: number };
     passed: boolean;
   };
@@ -65,8 +65,9 @@ function Gates({ report }: { report: Shown }) {
       ))}
       {comparison && (
         <Gate passed={comparison.passed}>
-          {comparison.metric} {number(comparison.value)} against {number(comparison.champion_value)}{" "}
-          of {comparison.champion}: {signed(comparison.gain)}
+          {comparison.champion
+            ? `${comparison.metric} ${number(comparison.value)} against ${number(comparison.champion_value)} of ${comparison.champion}: ${signed(comparison.gain ?? 0)}`
+            : "There was no champion to beat."}
           {comparison.interval &&
             ` (${comparison.interval.level * 100} %: ${signed(comparison.interval.low)} to ${signed(comparison.interval.high)})`}
         </Gate>

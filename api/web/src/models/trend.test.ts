@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { AliasMove, ModelVersion } from "../api/client";
-import { leadingMetric, rollbackTarget, rollbackTargets, trend } from "./trend";
+import { breaksOf, leadingMetric, rollbackTarget, rollbackTargets, trend } from "./trend";
 
 function move(act: string, previous: number | null, version: number): AliasMove {
   return { name: "m", alias: "production", act, previous, version, reason: "", actor: "a", at: "" };
@@ -50,4 +50,10 @@ test("a trend is oldest first, without the versions that lack the metric", () =>
 test("the metric that the gate compared by leads", () => {
   const report = { comparison: { metric: "f1" } };
   expect(leadingMetric([version(1, { auc: 0.9, f1: 0.5 }, report)])).toBe("f1");
+});
+
+test("a trend breaks where other rows were measured, and only there", () => {
+  const on = (number: number, data?: string) => version(number, { auc: 0.9 }, { data });
+  const versions = [on(5), on(4, "b"), on(3, "b"), on(2, "a"), on(1, "a")];
+  expect([...breaksOf(versions, "auc")]).toEqual([3]);
 });

@@ -29,6 +29,20 @@ export function trend(versions: readonly ModelVersion[], metric: string): [numbe
     .sort(([one], [other]) => one - other);
 }
 
+/** Versions that were measured on other rows than the one before, and so do not compare with it. */
+export function breaksOf(versions: readonly ModelVersion[], metric: string): Set<number> {
+  const rows = new Map(
+    versions.map((one) => [one.version, (one.report as { data?: string }).data]),
+  );
+  const found = new Set<number>();
+  trend(versions, metric).reduce<number | undefined>((before, [version]) => {
+    const [old, now] = [before === undefined ? undefined : rows.get(before), rows.get(version)];
+    if (old && now && old !== now) found.add(version);
+    return version;
+  }, undefined);
+  return found;
+}
+
 /** Whether less is better, as the newest report that knows says. */
 export function isMinimized(versions: readonly ModelVersion[], metric: string): boolean {
   for (const version of versions) {

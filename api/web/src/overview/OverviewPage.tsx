@@ -1,16 +1,19 @@
-import { Alert, Anchor, Code, List, Stack, Text } from "@mantine/core";
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { Alert, Anchor, Button, Code, List, Stack, Text } from "@mantine/core";
+import { useInfiniteQuery, useMutation, useQuery } from "@tanstack/react-query";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { useEffect } from "react";
 import type { Job } from "../api/client";
-import { endpoints, jobPages, models, queues } from "../api/queries";
+import { approvals, endpoints, jobPages, models, queues } from "../api/queries";
+import { ApprovalCard } from "../approvals/ApprovalCard";
 import { JobHead, JobRow, jobName } from "../jobs/JobRow";
 import { useLive } from "../live/live";
 import { ModelTable } from "../models/ModelsPage";
-import { Loaded, Page, Section } from "../parts/page";
+import { Loaded, Page, Section, Trouble } from "../parts/page";
+import { useMayAct } from "../parts/role";
 import { StateIcon } from "../parts/state";
 import { Ago } from "../parts/time";
 import { TrafficBar } from "../endpoints/TrafficBar";
+import { startDemo } from "./demo";
 import { QueueTable } from "../workers/WorkersPage";
 
 const DAY_MS = 86_400_000;
@@ -44,6 +47,7 @@ export default function OverviewPage() {
             failed={failed.filter((job) => Date.now() - Date.parse(job.created_at) < DAY_MS)}
             unserved={queueList.filter((one) => one.queued > 0 && one.workers === 0)}
           />
+          <Waiting />
           <Section title="Newest jobs" actions={<More to="/jobs" />}>
             <Loaded query={{ data: newest.jobs, error: newest.error }}>
               {(jobs) => (
@@ -134,21 +138,53 @@ function Attention({
   );
 }
 
+/** Decisions that only a person can make. */
+function Waiting() {
+  const items = useQuery(approvals).data?.items ?? [];
+  if (items.length === 0) return null;
+  return (
+    <Section title="Waiting for a decision" actions={<More to="/approvals" />}>
+      {items.slice(0, 3).map((one) => (
+        <ApprovalCard key={one.id} approval={one} />
+      ))}
+    </Section>
+  );
+}
+
 function FirstSteps() {
+  const mayAct = useMayAct();
+  const navigate = useNavigate();
+  const demo = useMutation({
+    mutationFn: startDemo,
+    onSuccess: (id) => void navigate({ to: "/jobs/$ref", params: { ref: id } }),
+  });
   return (
     <Stack className="card" p="lg">
       <Text fw={600}>Three steps to a model that answers</Text>
       <List type="ordered" spacing="sm">
         <List.Item>
-          See the whole loop on a real dataset, from data to a rollback: <Code>mlq demo</Code>
+          See the loop on a real dataset, from data to a model behind an endpoint:{" "}
+          <Button
+            size="compact-sm"
+            loading={demo.isPending}
+            disabled={!mayAct}
+            title={mayAct ? undefined : "Your token only looks"}
+            onClick={() => demo.mutate()}
+          >
+            Run the demo
+          </Button>{" "}
+          or <Code>mlq demo</Code>
         </List.Item>
         <List.Item>
-          Bring your data: <Code>mlq data create --name churn --path churn.csv</Code>
+          Bring your data: <Link to="/data">add a file</Link>, or{" "}
+          <Code>mlq data create --name churn --path churn.csv</Code>
         </List.Item>
         <List.Item>
-          Run a job file: <Code>mlq job create -f churn.yml --stream</Code>
+          Run a pipeline: <Link to="/designer">draw one</Link>, or{" "}
+          <Code>mlq job create -f churn.yml --stream</Code>
         </List.Item>
       </List>
+      {demo.error && <Trouble error={demo.error} />}
     </Stack>
   );
 }

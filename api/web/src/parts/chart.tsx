@@ -1,5 +1,4 @@
-import { useElementSize } from "@mantine/hooks";
-import { type KeyboardEvent, type ReactNode, useId } from "react";
+import { type KeyboardEvent, type ReactNode, useCallback, useId, useState } from "react";
 import { number } from "./format";
 import { linear, ticks } from "./scale";
 
@@ -40,7 +39,12 @@ export function LineChart({
   dots = points.length <= 120,
 }: Props) {
   const title = useId();
-  const { ref, width: measured } = useElementSize();
+  const [measured, setMeasured] = useState(0);
+  const ref = useCallback((frame: HTMLDivElement) => {
+    const watch = new ResizeObserver(([entry]) => entry && setMeasured(entry.contentRect.width));
+    watch.observe(frame);
+    return () => watch.disconnect();
+  }, []);
   const width = measured || 640;
   const ys = points.map((point) => point.y);
   if (threshold !== undefined) ys.push(threshold);
@@ -65,7 +69,7 @@ export function LineChart({
     },
   });
   return (
-    <div ref={ref}>
+    <div ref={ref} style={{ width: "100%", minWidth: 0, overflow: "hidden" }}>
       <svg
         width={width}
         height={height}

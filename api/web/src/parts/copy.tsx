@@ -1,16 +1,18 @@
-import { Button, CopyButton, Menu } from "@mantine/core";
+import { Button, Menu } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { Check, ChevronDown, Copy } from "lucide-react";
+import { useEffect, useState } from "react";
 import { root } from "../api/root";
+import { type Call, callsOf } from "./calls";
+import { copyText } from "./clipboard";
 
-/** The same as a command, for fingers that prefer it. cli: without `mlq`; path: below `/v1`. */
-export function CopyAs({ cli, path }: { cli: string; path: string }) {
-  const base = `${location.origin}${root}`;
-  const forms = {
-    CLI: `mlq ${cli}`,
-    curl: `curl -H "Authorization: Bearer $MLQ_TOKEN" ${base}/v1/${path}`,
-    Python: `import os, httpx\n\nhttpx.get("${base}/v1/${path}", headers={"Authorization": f"Bearer {os.environ['MLQ_TOKEN']}"}).json()`,
-  };
+/** The same as a command, a program or a request, for fingers that prefer it. */
+export function CopyAs(call: Call) {
+  return <CopyMenu forms={callsOf(call, `${location.origin}${root}`)} />;
+}
+
+/** Texts to copy, by what each is called. */
+export function CopyMenu({ forms }: { forms: Record<string, string> }) {
   return (
     <Menu position="bottom-end">
       <Menu.Target>
@@ -27,8 +29,10 @@ export function CopyAs({ cli, path }: { cli: string; path: string }) {
           <Menu.Item
             key={name}
             onClick={() => {
-              void navigator.clipboard.writeText(text);
-              notifications.show({ message: `Copied as ${name}.` });
+              copyText(text).then(
+                () => notifications.show({ message: `Copied as ${name}.` }),
+                (error: Error) => notifications.show({ color: "red", message: error.message }),
+              );
             }}
           >
             {name}
@@ -39,23 +43,33 @@ export function CopyAs({ cli, path }: { cli: string; path: string }) {
   );
 }
 
+const SAID_MS = 1500;
+
 /** A value that one may want elsewhere. */
 export function CopyValue({ value, shown }: { value: string; shown?: string }) {
+  const [isCopied, setCopied] = useState(false);
+  useEffect(() => {
+    if (!isCopied) return undefined;
+    const timer = window.setTimeout(() => setCopied(false), SAID_MS);
+    return () => window.clearTimeout(timer);
+  }, [isCopied]);
+  const Icon = isCopied ? Check : Copy;
   return (
-    <CopyButton value={value}>
-      {({ copied, copy }) => (
-        <Button
-          variant="subtle"
-          size="compact-xs"
-          color="gray"
-          className="mono"
-          title={value}
-          onClick={copy}
-          rightSection={copied ? <Check size={12} aria-hidden /> : <Copy size={12} aria-hidden />}
-        >
-          {shown ?? value}
-        </Button>
-      )}
-    </CopyButton>
+    <Button
+      variant="subtle"
+      size="compact-xs"
+      color="gray"
+      className="mono"
+      title={value}
+      onClick={() => {
+        copyText(value).then(
+          () => setCopied(true),
+          (error: Error) => notifications.show({ color: "red", message: error.message }),
+        );
+      }}
+      rightSection={<Icon size={12} aria-hidden />}
+    >
+      {shown ?? value}
+    </Button>
   );
 }

@@ -74,6 +74,25 @@ export function Loaded<T>({
   );
 }
 
+/** As `Loaded`, of a whole page: its trouble has the page's title over it. */
+export function LoadedPage<T>({
+  title,
+  ...loaded
+}: {
+  title: string;
+  query: { data: T | undefined; error: unknown };
+  children: (data: T) => ReactNode;
+}) {
+  if (loaded.query.data === undefined && loaded.query.error) {
+    return (
+      <Page title={title}>
+        <Trouble error={loaded.query.error} />
+      </Page>
+    );
+  }
+  return <Loaded {...loaded} />;
+}
+
 /** Nothing there yet: what it would be, and the command that makes the first. */
 export function Empty({ children, command }: { children: ReactNode; command?: string }) {
   return (

@@ -39,14 +39,14 @@ export function StateIcon({ state, size = 16 }: { state: State; size?: number })
 export function StateWords({
   job,
 }: {
-  job: Pick<Job, "state" | "reason" | "cancel_requested_at">;
+  job: Pick<Job, "state" | "reason"> & Partial<Pick<Job, "cancel_requested_at">>;
 }) {
   const isStopping = job.cancel_requested_at && (job.state === "running" || job.state === "queued");
   return (
     <span className={`state ${job.state}`}>
       <StateIcon state={job.state} />
       {isStopping ? "canceling" : job.state}
-      {job.reason && <span className="quiet">({job.reason})</span>}
+      {job.reason && job.reason !== "error" && <span className="quiet">({job.reason})</span>}
     </span>
   );
 }

@@ -38,6 +38,18 @@ export function Ago({ at }: { at: string | null | undefined }) {
   );
 }
 
+/** A time to come as it is said, exact on hover. */
+export function Until({ at }: { at: string | null | undefined }) {
+  const present = useNow();
+  if (!at) return <>–</>;
+  const seconds = (Date.parse(at) - Math.max(present, Date.now())) / 1000;
+  return (
+    <time dateTime={at} title={`${new Date(at).toLocaleString()} (${at})`}>
+      {seconds <= 0 ? "now" : `in ${duration(Math.max(1, Math.round(seconds)))}`}
+    </time>
+  );
+}
+
 /** How long a job has run; goes on while it does. */
 export function Took({ job }: { job: Job }) {
   if (job.state === "running" || job.state === "waiting") return <Running job={job} />;

@@ -16,9 +16,11 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
 import {
   Boxes,
+  CalendarClock,
   Cpu,
   Database,
   Gauge,
+  Hand,
   ListTree,
   LogOut,
   Monitor,
@@ -27,6 +29,7 @@ import {
   Search,
   Settings,
   Sun,
+  Workflow,
 } from "lucide-react";
 import { useEffect } from "react";
 import { address } from "../api/root";
@@ -38,9 +41,12 @@ import { Palette } from "./Palette";
 const PAGES = [
   { to: "/", label: "Overview", icon: Gauge },
   { to: "/jobs", label: "Jobs", icon: ListTree },
+  { to: "/designer", label: "Designer", icon: Workflow },
   { to: "/models", label: "Models", icon: Boxes },
   { to: "/data", label: "Data", icon: Database },
   { to: "/endpoints", label: "Endpoints", icon: Rocket },
+  { to: "/approvals", label: "Approvals", icon: Hand },
+  { to: "/schedules", label: "Schedules", icon: CalendarClock },
   { to: "/workers", label: "Workers", icon: Cpu },
   { to: "/settings", label: "Settings", icon: Settings },
 ] as const;
@@ -83,7 +89,7 @@ export function Shell() {
       <AppShell.Navbar p="xs" aria-label="Pages">
         <Stack gap={2} style={{ flex: 1 }}>
           {PAGES.map(({ to, label, icon: Icon }) => {
-            const isHere = to === "/" ? path === "/" : path.startsWith(to);
+            const isHere = to === "/" ? path === "/" : isBelow(path, to);
             return (
               <NavLink
                 key={to}
@@ -105,6 +111,18 @@ export function Shell() {
       <Palette pages={PAGES} />
     </AppShell>
   );
+}
+
+/** Pages that lie below another in the menu without their address saying so. */
+const PLACES: Record<string, string> = {
+  "/batch-endpoints": "/endpoints",
+  "/schedule-editor": "/schedules",
+  "/compare": "/jobs",
+};
+
+function isBelow(path: string, to: string): boolean {
+  const [, first] = path.split("/");
+  return (PLACES[`/${first}`] ?? `/${first}`) === to;
 }
 
 function Footer() {

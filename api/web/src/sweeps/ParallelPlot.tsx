@@ -1,13 +1,16 @@
 import { type PointerEvent, useCallback, useRef } from "react";
 import type { Trial } from "../api/client";
 import { number } from "../parts/format";
-import { type Draw, useCanvas } from "./canvas";
+import { type Draw, type DrawSlowly, useCanvas } from "./canvas";
 import { type Axis, type Brushes, placeOn } from "./space";
 
 const HEIGHT = 260;
 const PAD = { left: 40, right: 60, top: 34, bottom: 14 };
 const GRAB_PX = 14;
 const NEAR_PX = 12;
+/** Lines drawn in one go. */
+const PIECE = 50;
+type Pen = CanvasRenderingContext2D;
 
 export interface PlotProps {
   trials: Trial[];
@@ -44,27 +47,44 @@ export function ParallelPlot(props: Props) {
       }),
     [axes, valueOf, xOf],
   );
-  const draw = useCallback<Draw>(
-    (pen, width, palette) => {
-      pen.clearRect(0, 0, width, HEIGHT);
-      const stroke = (trial: Trial, colour: string, weight: number) => {
-        pen.strokeStyle = colour;
-        pen.lineWidth = weight;
-        pen.beginPath();
-        for (const [x, y] of line(trial, width)) pen.lineTo(x, y);
-        pen.stroke();
-      };
-      const byRank = trials.toSorted((one, other) => (rank(one) ?? -1) - (rank(other) ?? -1));
-      for (const trial of byRank) if (!isOn(trial)) stroke(trial, palette.off, 1);
-      for (const trial of byRank) {
-        if (isOn(trial)) stroke(trial, (rank(trial) ?? 0) > 0.75 ? palette.good : palette.poor, 1);
-      }
-      for (const trial of trials) if (trial.number === best) stroke(trial, palette.best, 2.5);
-      for (const trial of trials) if (trial.number === hovered) stroke(trial, palette.hover, 2.5);
+  const stroke = useCallback(
+    (pen: Pen, width: number, trial: Trial, colour: string, weight: number) => {
+      pen.strokeStyle = colour;
+      pen.lineWidth = weight;
+      pen.beginPath();
+      for (const [x, y] of line(trial, width)) pen.lineTo(x, y);
+      pen.stroke();
     },
-    [trials, rank, isOn, best, hovered, line],
+    [line],
   );
-  const { canvas, frame, width } = useCanvas(HEIGHT, draw);
+  const draw = useCallback<DrawSlowly>(
+    function* (pen, width, palette) {
+      const byRank = trials.toSorted((one, other) => (rank(one) ?? -1) - (rank(other) ?? -1));
+      const isShown = new Set(byRank.filter(isOn));
+      yield;
+      for (const [index, trial] of byRank.entries()) {
+        if (!isShown.has(trial)) stroke(pen, width, trial, palette.off, 1);
+        if (index % PIECE === 0) yield;
+      }
+      let index = 0;
+      for (const trial of isShown) {
+        if ((index += 1) % PIECE === 0) yield;
+        const isGood = (rank(trial) ?? 0) > 0.75;
+        stroke(pen, width, trial, isGood ? palette.good : palette.poor, 1);
+      }
+    },
+    [trials, rank, isOn, stroke],
+  );
+  const over = useCallback<Draw>(
+    (pen, width, palette) => {
+      const find = (number?: number) => trials.find((trial) => trial.number === number);
+      const [bestOne, hoveredOne] = [find(best), find(hovered)];
+      if (bestOne) stroke(pen, width, bestOne, palette.best, 2.5);
+      if (hoveredOne) stroke(pen, width, hoveredOne, palette.hover, 2.5);
+    },
+    [trials, best, hovered, stroke],
+  );
+  const { canvas, frame, width } = useCanvas(HEIGHT, draw, over);
 
   const at = (event: PointerEvent<SVGSVGElement>) => {
     const box = event.currentTarget.getBoundingClientRect();

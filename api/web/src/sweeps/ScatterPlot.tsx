@@ -1,12 +1,15 @@
 import { type PointerEvent, useCallback } from "react";
 import type { Trial } from "../api/client";
 import { number } from "../parts/format";
-import { type Draw, useCanvas } from "./canvas";
+import { type Draw, type DrawSlowly, useCanvas } from "./canvas";
 import type { PlotProps } from "./ParallelPlot";
 import { type Axis, placeOn } from "./space";
 
 const PAD = { left: 46, right: 10, top: 8, bottom: 22 };
 const NEAR_PX = 10;
+/** Dots drawn in one go. */
+const PIECE = 200;
+type Pen = CanvasRenderingContext2D;
 
 interface Props extends Omit<PlotProps, "axes"> {
   x: Axis;
@@ -31,9 +34,19 @@ export function ScatterPlot(props: Props) {
     },
     [x, y, height],
   );
-  const draw = useCallback<Draw>(
-    (pen, width, palette) => {
-      pen.clearRect(0, 0, width, height);
+  const dot = useCallback(
+    (pen: Pen, width: number, trial: Trial, colour: string, radius: number) => {
+      const place = point(width, valueOf(trial, x), valueOf(trial, y));
+      if (!place) return;
+      pen.fillStyle = colour;
+      pen.beginPath();
+      pen.arc(place[0], place[1], radius, 0, 7);
+      pen.fill();
+    },
+    [x, y, valueOf, point],
+  );
+  const draw = useCallback<DrawSlowly>(
+    function* (pen, width, palette) {
       pen.strokeStyle = palette.line;
       pen.strokeRect(
         PAD.left,
@@ -41,17 +54,15 @@ export function ScatterPlot(props: Props) {
         width - PAD.left - PAD.right,
         height - PAD.top - PAD.bottom,
       );
-      const dot = (trial: Trial, colour: string, radius: number) => {
-        const place = point(width, valueOf(trial, x), valueOf(trial, y));
-        if (!place) return;
-        pen.fillStyle = colour;
-        pen.beginPath();
-        pen.arc(place[0], place[1], radius, 0, 7);
-        pen.fill();
-      };
-      for (const trial of trials) if (!isOn(trial)) dot(trial, palette.off, 2.5);
-      for (const trial of trials) {
-        if (isOn(trial)) dot(trial, (rank(trial) ?? 0) > 0.75 ? palette.good : palette.poor, 3);
+      const isShown = new Set(trials.filter(isOn));
+      for (const [index, trial] of trials.entries()) {
+        if (!isShown.has(trial)) dot(pen, width, trial, palette.off, 2.5);
+        if (index % PIECE === 0) yield;
+      }
+      let index = 0;
+      for (const trial of isShown) {
+        if ((index += 1) % PIECE === 0) yield;
+        dot(pen, width, trial, (rank(trial) ?? 0) > 0.75 ? palette.good : palette.poor, 3);
       }
       if (steps) {
         pen.strokeStyle = palette.best;
@@ -67,12 +78,19 @@ export function ScatterPlot(props: Props) {
         }
         pen.stroke();
       }
-      for (const trial of trials) if (trial.number === best) dot(trial, palette.best, 5);
-      for (const trial of trials) if (trial.number === hovered) dot(trial, palette.hover, 5.5);
     },
-    [trials, x, y, valueOf, rank, isOn, best, hovered, height, steps, point],
+    [trials, x, rank, isOn, height, steps, point, dot],
   );
-  const { canvas, frame, width } = useCanvas(height, draw);
+  const over = useCallback<Draw>(
+    (pen, width, palette) => {
+      const find = (number?: number) => trials.find((trial) => trial.number === number);
+      const [bestOne, hoveredOne] = [find(best), find(hovered)];
+      if (bestOne) dot(pen, width, bestOne, palette.best, 5);
+      if (hoveredOne) dot(pen, width, hoveredOne, palette.hover, 5.5);
+    },
+    [trials, best, hovered, dot],
+  );
+  const { canvas, frame, width } = useCanvas(height, draw, over);
   const onMove = (event: PointerEvent<SVGSVGElement>) => {
     const box = event.currentTarget.getBoundingClientRect();
     let found: number | undefined;

@@ -113,6 +113,10 @@ function Trials({ job, sweep, trials }: { job: Job; sweep: SweepSummary; trials:
       isOn: (trial: Trial) => isInside(brushes, shown.axes, (axis) => valueOf(trial, axis)),
     };
   }, [shown, brushes]);
+  const byNumber = useMemo(
+    () => ({ ...axisFor(NUMBER, [0, Math.max(1, trials.length - 1)]), kind: "linear" as const }),
+    [trials.length],
+  );
   const steps = useMemo(() => bestSoFar(trials, maximize), [trials, maximize]);
   const isBrushed = Object.keys(brushes).length > 0;
   const listed = useMemo(() => {
@@ -133,10 +137,6 @@ function Trials({ job, sweep, trials }: { job: Job; sweep: SweepSummary; trials:
   if (shown.valued.length === 0) {
     return <Text className="quiet">No trial has measured {metric} yet.</Text>;
   }
-  const byNumber = {
-    ...axisFor(NUMBER, [0, Math.max(1, trials.length - 1)]),
-    kind: "linear" as const,
-  };
   return (
     <>
       <SimpleGrid cols={{ base: 1, md: 2 }}>
