@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlq.cli.context import open_client, reference
-from mlq.cli.output import Column, Output, output_option
+from mlq.cli.output import Column, Output, output_option, talk
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,21 +19,51 @@ def component() -> None:
     """What steps can be made of."""
 
 
-@component.command("list")
+@component.command()
+@click.option(
+    "-f",
+    "--file",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="Component file (YAML or JSON).",
+)
 @output_option
-def list_components(output: Output) -> None:
-    """List components."""
+def create(path: Path, output: Output) -> None:
+    """Register a component under the name that its file says.
+
+    Code, components and data that the file names on this machine go along. The version is the
+    file's, else the next number; a definition that is registered already keeps its version.
+    """
+    from mlq.cli.job_file import placed, take_along
+    from mlq.spec import read_document
+
+    media_type = "application/json" if path.suffix == ".json" else "application/yaml"
+    written = read_document(path.read_bytes(), file=str(path), media_type=media_type)
+    with open_client() as client:
+        final = take_along(written, base=path.parent, client=client, filled=None, say=talk)
+        with placed(written):
+            made = client.components.create(final.data)
+    output.one(made, name=str(made["id"]))
+
+
+@component.command("list")
+@click.option("-n", "--name", help="The versions of this component, latest first.")
+@output_option
+def list_components(name: str | None, output: Output) -> None:
+    """List components, or the versions of one."""
     columns = [
         Column("NAME", lambda i: str(i["name"])),
         Column("VERSION", lambda i: str(i.get("version") or ""), right=True),
         Column("WHAT IT DOES", lambda i: str(i.get("description") or ""), flexible=True),
     ]
     with open_client() as client:
-        output.list(client.components.list(), columns, name=lambda i: str(i["name"]))
+        found = client.components.list() if name is None else client.components.versions(name)
+        output.list(found, columns, name=lambda i: str(i["id"]))
 
 
 @component.command()
-@reference("NAME", "Name of the component, such as mlq:train.")
+@reference("NAME", "Name of the component, such as mlq:train or count_lines:3.")
 @output_option
 def show(ref: str, output: Output) -> None:
     """Show a component with its inputs and outputs."""

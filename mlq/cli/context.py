@@ -8,28 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlq.errors import UnavailableError
-
 if TYPE_CHECKING:
     from mlq.client import Client
 
 
 def open_client() -> Client:
-    """A client of the server that the settings name: MLQ_API_URL, or `mlq up` on this machine.
+    """A client of the server in charge; see `mlq.client.opening`."""
+    from mlq.client.opening import open_client
 
-    Raises UnavailableError (code `unreachable`) when they name none.
+    return open_client()
+
+
+def confirm(question: str) -> None:
+    """Ask before something that cannot be undone. Raises click.Abort for no and for Ctrl-C.
+
+    Raises UsageError where there is nobody to answer.
     """
-    from mlq.client import Client
-    from mlq.settings import load_settings
-
-    settings = load_settings()
-    if not settings.api_url:
-        raise UnavailableError(
-            f"No server is known: MLQ_API_URL is not set, and none runs from {settings.home}.",
-            code="unreachable",
-            hint="Start one with `mlq up`, or set MLQ_API_URL and MLQ_TOKEN.",
-        )
-    return Client(settings.api_url, settings.token.get_secret_value())
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            click.echo(err=True)  # the question's line has no end yet
+            raise click.UsageError("Nobody is there to answer. Use --yes to go ahead.") from None
+        raise
 
 
 def reference(word: str, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -1,9 +1,12 @@
-"""The demo's story: data, pipeline, endpoint, new data, promotion, rollback; every step checked."""
+"""The demo's story: data, pipeline, endpoint, new data, canary, rollback; every step checked."""
 
 from __future__ import annotations
 
 import csv
 import json
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -13,6 +16,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from mlq.cli import demo_rollout
 from mlq.cli.demo_server import Attached, attach
 from mlq.cli.job_file import prepare
 from mlq.cli.job_stream import stream_job
@@ -24,13 +28,15 @@ from mlq.client import Client
 from mlq.client.documents import Job, ModelVersion, Prediction
 from mlq.data import demo_file
 from mlq.errors import MlqError
+from mlq.spec import read_document
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 MODEL = ENDPOINT = DATASET = "penguins"
 _FIRST_FILE, _SECOND_FILE = "penguins-2007-2008.csv", "penguins.csv"
-_PIPELINE = Path(__file__).with_name("penguins.yml")
+_PIPELINE = demo_file("penguins.yml")
+_ROLLOUT = demo_file("penguins-rollout.yml")
 _FOREST = "sklearn.ensemble.RandomForestClassifier"
 _STEPS = 7
 #: How long the first answer may take: a cold machine still imports scikit-learn.
@@ -140,15 +146,15 @@ class _Story:
         with self.narrator.step("Data: who is he, who is she?"):
             self.say("Palmer penguins, measured in Antarctica; CC0, public domain.")
             self._register(_FIRST_FILE, "the years 2007 and 2008")
-        with self.narrator.step("Pipeline: clean, train, validate, register, stage"):
+        with self.narrator.step("Pipeline: clean, train, validate, register, stage, test"):
             first = self._train(estimator=None, is_baseline=True)
         with self.narrator.step(f"Production: {say_version(first)} answers predictions"):
             self._promote(first, reason="demo: the first one")
             self._say_prediction(first)
-        with self.narrator.step("New data: train again, beat the champion, promote"):
+        with self.narrator.step("New data: train again, beat the champion, roll out"):
             self._register(_SECOND_FILE, "2009 arrived: all three years")
             second = self._train(estimator=_FOREST, is_baseline=False)
-            self._promote(second, reason="demo: better on the same rows")
+            self._roll_out(second)
         with self.narrator.step(f"Rollback: {say_version(first)} is back"):
             self._roll_back(to=first)
         with self.narrator.step("History: who answered when, and how well"):
@@ -180,7 +186,7 @@ class _Story:
             lead = "$ " if index == 0 else "    "
             tail = " \\" if index < len(command) - 1 else ""
             self.say(f"{lead}{part}{tail}", style="cyan")
-        document, media_type, _ = prepare(_PIPELINE, client=self.client, overrides=overrides)
+        document, media_type, *_ = prepare(_PIPELINE, client=self.client, overrides=overrides)
         created = self.client.jobs.create(document, media_type=media_type)
         self.say(f"{self.client.url}/jobs/{created['id']}")
         try:
@@ -299,6 +305,26 @@ class _Story:
             bird = f"{asked['species']} of {asked['body_mass_g']} g"
             self.say(f"{bird}: {predicted}{sure}, observed: {observed}")
 
+    def _roll_out(self, version: int) -> None:
+        """Bring a version to production by stages."""
+        model = f"models:/{MODEL}/{version}"
+        if self.client.models.resume(MODEL, alias="production"):
+            self.say(f"$ mlq model resume {MODEL}", style="cyan")
+            self.say(
+                "(the rollback of an earlier demo keeps pipelines and rollouts from moving it)"
+            )
+        self.say(f"$ mlq rollout start {ENDPOINT} --model {model} \\", style="cyan")
+        self.say(f"      -f {_ROLLOUT.name}", style="cyan")
+        policy = read_document(_ROLLOUT.read_bytes(), file=_ROLLOUT.name).data
+        started = time.monotonic()
+        self.client.endpoints.roll_out(ENDPOINT, model=model, policy=policy)
+        ended = demo_rollout.watch(self.client, ENDPOINT, _ROWS, say=self.say)
+        _require(
+            ended["phase"] == "succeeded",
+            f"The rollout was ended: {ended['phase']}, {ended['reason']}",
+        )
+        self._await_live(version, since=started)
+
     def _roll_back(self, *, to: int) -> None:
         self.say(f"$ mlq model rollback {MODEL}", style="cyan")
         started = time.monotonic()
@@ -345,18 +371,34 @@ def _say_farewell(narrator: Narrator, *, url: str, is_own: bool, seconds: float)
         f", in {seconds:.1f} s.",
     )
     narrator.console.print(line)
+    kept = "The server is stopped; what it made is kept. " if is_own else ""
+    narrator.console.print(f"{kept}Go on with:")
+    if activate := say_how_to_find_mlq():
+        narrator.console.print(f"  {activate}    once, so that the shell finds mlq", soft_wrap=True)
     if is_own:
-        narrator.console.print("The server is stopped; what it made is kept. Go on with:")
         narrator.console.print(
             "  mlq up (or: make up)    the same, to stay; prints the console's address"
         )
     else:
-        narrator.console.print("Go on with:")
-        narrator.console.print(f"  {url}    the console; Flower is at {url}/flower/")
+        narrator.console.print(f"  {url}    the console")
+        narrator.console.print(f"  {url}/flower/    Flower, the workers")
     narrator.console.print("  mlq job list            the two pipelines of this demo")
     narrator.console.print("  mlq model show penguins")
     narrator.console.print("The pipeline, to copy:")
     narrator.console.print(f"  {_PIPELINE}", soft_wrap=True)
+
+
+def say_how_to_find_mlq() -> str:
+    """What brings `mlq` onto the PATH; empty where it is there.
+
+    As `make demo` leaves it: installed into a virtual environment that nobody has activated.
+    """
+    activate = Path(sys.executable).parent / "activate"
+    if shutil.which("mlq") is not None or not activate.is_file():
+        return ""
+    with suppress(ValueError):
+        activate = activate.relative_to(Path.cwd())
+    return f"source {shlex.quote(str(activate))}"
 
 
 def _require(held: bool, words: str) -> None:

@@ -19,15 +19,16 @@ _START = "Start a server with `mlq up`, or set MLQ_API_URL to the address of one
 
 
 @click.command()
+@click.option("--audit", is_flag=True, help="Also replay the history and read every output.")
 @output_option
-def doctor(output: Output) -> int:
+def doctor(output: Output, audit: bool) -> int:
     """Check settings, server, token, database, broker, artifacts and workers.
 
     Also works while no server runs. Exits with 0 when all is well, with 3 when no server answers,
     else with 1.
     """
     findings: list[Finding] = []
-    for finding in examine():
+    for finding in examine(audit=audit):
         findings.append(finding)
         if output.form == "table":
             _print(finding)
@@ -46,7 +47,7 @@ def doctor(output: Output) -> int:
     return 1 if failed else 0
 
 
-def examine() -> Iterator[Finding]:
+def examine(*, audit: bool = False) -> Iterator[Finding]:
     """Each finding as it is made; those that need an earlier one to be well come after it."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     yield _finding("python", True, f"{version}, {sys.executable}")
@@ -65,7 +66,7 @@ def examine() -> Iterator[Finding]:
         )
         return
     yield _finding("address", True, settings.api_url)
-    yield from _examine_server(settings)
+    yield from _examine_server(settings, audit=audit)
 
 
 def _examine_home(settings: Settings) -> Iterator[Finding]:
@@ -79,7 +80,7 @@ def _examine_home(settings: Settings) -> Iterator[Finding]:
             )
 
 
-def _examine_server(settings: Settings) -> Iterator[Finding]:
+def _examine_server(settings: Settings, *, audit: bool) -> Iterator[Finding]:
     from mlq import __version__
     from mlq.client import Client
 
@@ -109,7 +110,7 @@ def _examine_server(settings: Settings) -> Iterator[Finding]:
             yield _finding("ready", well, detail, fix="An admin's `mlq doctor` says more.")
             return
         try:
-            yield from client.server.doctor()["checks"]
+            yield from client.server.doctor(audit=audit)["checks"]
         except MlqError as error:
             yield _finding("checks", False, error.message, fix=error.hint)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlq.cli.context import open_client, reference
+from mlq.cli.context import confirm, open_client, reference
+from mlq.cli.endpoint_file import file_options, one_name, read_endpoint_file
 from mlq.cli.output import Column, Item, Output, output_option
 
 if TYPE_CHECKING:
@@ -53,33 +55,97 @@ def show(ref: str, output: Output) -> None:
 
 
 @endpoint.command()
-@reference("NAME", _ENDPOINT)
+@click.argument("ref", required=False, metavar="NAME")
+@click.option("-n", "--name", "named", metavar="NAME", help=_ENDPOINT)
+@file_options
 @click.option("-d", "--description", help="Shown with the endpoint.")
 @output_option
-def create(ref: str, description: str | None, output: Output) -> None:
-    """Make an endpoint; deployments come with `mlq online-deployment create`."""
+def create(
+    ref: str | None,
+    named: str | None,
+    file: Path | None,
+    overrides: tuple[str, ...],
+    description: str | None,
+    output: Output,
+) -> None:
+    """Make an endpoint, by name or from an Azure ML v2 endpoint file.
+
+    Traffic in the file is left for `update`: deployments come first, with `mlq online-deployment
+    create`.
+    """
+    written = read_endpoint_file(file, overrides)
+    name = one_name(ref or named, written.name)
     with open_client() as client:
-        found = client.endpoints.create(ref, description=description)
+        found = client.endpoints.create(
+            name, description=description or written.description, tags=written.tags
+        )
+        url = f"{client.url}/endpoints/{found['name']}/score"
+    output.one(found, name=found["name"], render=lambda: _render(found, url=url))
+
+
+@endpoint.command()
+@click.argument("ref", required=False, metavar="NAME")
+@click.option("-n", "--name", "named", metavar="NAME", help=_ENDPOINT)
+@file_options
+@click.option("-d", "--description", help="Shown with the endpoint.")
+@click.option(
+    "--traffic",
+    metavar="'D=PERCENT …'",
+    callback=lambda ctx, param, text: None if text is None else parse_traffic(text),
+    help="How requests are split between deployments, 100 in all: 'blue=90 green=10'.",
+)
+@click.option(
+    "--mirror-traffic",
+    metavar="'D=PERCENT …'",
+    callback=lambda ctx, param, text: None if text is None else parse_traffic(text),
+    help="Copies of requests: 'green=10'. What answers them is measured and thrown away.",
+)
+@output_option
+def update(
+    ref: str | None,
+    named: str | None,
+    file: Path | None,
+    overrides: tuple[str, ...],
+    description: str | None,
+    traffic: dict[str, int] | None,
+    mirror_traffic: dict[str, int] | None,
+    output: Output,
+) -> None:
+    """Change an endpoint: how requests are split or copied, what is said of it."""
+    written = read_endpoint_file(file, overrides)
+    name = one_name(ref or named, written.name)
+    changes: dict[str, Any] = {
+        "description": description if description is not None else written.description,
+        "tags": written.tags,
+        "traffic": traffic if traffic is not None else written.traffic,
+        "mirror_traffic": mirror_traffic if mirror_traffic is not None else written.mirror_traffic,
+    }
+    if all(value is None for value in changes.values()):
+        raise click.UsageError("Nothing to change: give --traffic, --mirror-traffic or --file.")
+    with open_client() as client:
+        found = client.endpoints.update(name, **changes)
         url = f"{client.url}/endpoints/{found['name']}/score"
     output.one(found, name=found["name"], render=lambda: _render(found, url=url))
 
 
 @endpoint.command()
 @reference("NAME", _ENDPOINT)
-@click.option(
-    "--traffic",
-    required=True,
-    metavar="'D=PERCENT …'",
-    callback=lambda ctx, param, text: parse_traffic(text),
-    help="How requests are split between deployments, 100 in all: 'blue=90 green=10'.",
-)
 @output_option
-def update(ref: str, traffic: dict[str, int], output: Output) -> None:
-    """Split the requests between deployments."""
+def drift(ref: str, output: Output) -> None:
+    """Show how far requests and predictions have moved from the training rows.
+
+    STRANGE: share of values beyond the training values, or of labels that were not among them.
+    """
+    from mlq.cli.drift import render_drift
+
     with open_client() as client:
-        found = client.endpoints.set_traffic(ref, traffic)
-        url = f"{client.url}/endpoints/{found['name']}/score"
-    output.one(found, name=found["name"], render=lambda: _render(found, url=url))
+        found = client.endpoints.drift(ref)
+    if output.form == "json":
+        output.one(found, name="")
+        return
+    for report in found:
+        name = str(report["deployment"])
+        output.one(report, name=name, render=partial(render_drift, report))
 
 
 @endpoint.command()
@@ -89,7 +155,7 @@ def update(ref: str, traffic: dict[str, int], output: Output) -> None:
 def delete(ref: str, yes: bool, output: Output) -> None:
     """Remove an endpoint and its deployments; the models stay."""
     if not yes:
-        click.confirm(f"Remove endpoint {ref}? It stops answering at once.", abort=True, err=True)
+        confirm(f"Remove endpoint {ref}? It stops answering at once.")
     with open_client() as client:
         client.endpoints.delete(ref)
     output.one({"name": ref, "deleted": True}, name=ref)
@@ -170,6 +236,8 @@ def _render(found: Item, *, url: str) -> RenderableType:
         table.add_row(str(item["name"]), str(item.get("model") or ""), version, share)
     if not found.get("deployments"):
         return Group(head, "No deployments yet.")
+    if copies := say_traffic(found.get("mirror_traffic")):
+        return Group(head, table, Text(f"copies of requests: {copies}", style="dim"))
     return Group(head, table)
 
 

@@ -39,15 +39,29 @@ _EXIT_BY_CODE = {
 COMMANDS = {
     "demo": ("mlq.cli.demo:demo", "Watch the whole loop on a real dataset, in a minute."),
     "up": ("mlq.cli.server:up", "Start everything on this machine."),
+    "run": ("mlq.cli.run:run", "Run a pipeline of Python functions, here or on a server."),
     "job": ("mlq.cli.job:job", "Submit, watch, stop and resume jobs."),
     "data": ("mlq.cli.data:data", "Named, versioned datasets."),
     "component": ("mlq.cli.component:component", "What steps can be made of."),
     "model": ("mlq.cli.model:model", "Registered models: promote, roll back, download."),
     "online-endpoint": ("mlq.cli.endpoint:endpoint", "Stable names that answer predictions."),
     "online-deployment": ("mlq.cli.deployment:deployment", "Models behind an endpoint."),
+    "batch-endpoint": ("mlq.cli.batch_endpoint:batch_endpoint", "Published pipelines and models."),
+    "batch-deployment": (
+        "mlq.cli.batch_endpoint:batch_deployment",
+        "What a batch endpoint does with its inputs.",
+    ),
+    "approval": ("mlq.cli.approval:approval", "Steps that wait for a person."),
+    "webhook": ("mlq.cli.webhook:webhook", "Who is told of events."),
+    "schedule": ("mlq.cli.schedule:schedule", "Jobs that start by time, data or webhook."),
+    "rollout": ("mlq.cli.rollout:rollout", "Bring a version to production by stages."),
     "worker": ("mlq.cli.worker:worker", "Start a worker here, or list all."),
     "queue": ("mlq.cli.worker:queue", "What waits, and who serves it."),
+    "limit": ("mlq.cli.limit:limit", "How many steps run at once, on all machines."),
+    "quota": ("mlq.cli.limit:quota", "How many slots a project may have."),
     "token": ("mlq.cli.token:token", "Access tokens."),
+    "secret": ("mlq.cli.secret:secret", "What steps get as environment variables."),
+    "project": ("mlq.cli.project:project", "What keeps teams apart."),
     "doctor": ("mlq.cli.doctor:doctor", "Check everything and name the fix."),
     "api": ("mlq.cli.server:api", "Start the API alone."),
     "serve": ("mlq.cli.server:serve", "Start the model server alone."),
@@ -92,13 +106,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MlqError as error:
         report(error, as_json=as_json)
         return exit_code(error)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # whoever read has seen enough (`mlq job list | head`); flushing at exit would fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
+    except OSError as error:
+        report(_explain(error), as_json=as_json)
+        return EXIT_FAILED
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
 
 
 def exit_code(error: MlqError) -> int:
@@ -122,6 +139,15 @@ def report(error: MlqError, *, as_json: bool = False, to: IO[str] | None = None)
     for index, line in enumerate(error.hint.splitlines()):
         mark = click.style("hint:", fg="cyan") if index == 0 else "     "
         click.echo(f"{mark} {line}", file=to, color=None if _colored(to) else False)
+
+
+def _explain(error: OSError) -> MlqError:
+    """A file that cannot be read or written, in words; of a server's sockets nobody asks here."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    words = error.strerror or str(error) or type(error).__name__
+    return MlqError(
+        f"{where}{words}.", code="file_failed", hint="Name another file or folder, or mend it."
+    )
 
 
 def _say_usage(error: click.ClickException) -> str:

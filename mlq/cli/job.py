@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlq.cli.context import open_client, reference
+from mlq.cli.context import confirm, open_client, reference
 from mlq.cli.job_trials import limits, pause, trials
 from mlq.cli.output import Column, Item, Output, output_option, talk
+from mlq.ids import SHORT_ID_LENGTH
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Trials that `job show` lists.
 _BEST = 10
+#: Of the log of what failed.
+_LAST_LINES = 10
 _REF = "An id, the beginning of one, the name of a job, or @last."
 
 
@@ -37,23 +41,24 @@ def job() -> None:
     "--file",
     "path",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    required=True,
     help="Job file (YAML or JSON); - reads stdin.",
 )
+@click.option("--from", "source", metavar="JOB", help="Or a job that was submitted before.")
 @click.option(
     "--set",
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change a value of the file, e.g. inputs.seed=1; repeatable.",
+    help="Change a value, e.g. inputs.seed=1; repeatable.",
 )
-@click.option("-n", "--name", help="Display name, in place of the file's.")
+@click.option("-n", "--name", help="Display name, in place of that written.")
 @click.option("--force-rerun", is_flag=True, help="Run every step, reuse no results.")
 @click.option("-s", "--stream", is_flag=True, help="Show how it goes on until it has ended.")
 @click.option("--timeout", "timeout_s", type=float, help="Seconds to stream at most (exit 124).")
 @output_option
 def create(
-    path: Path,
+    path: Path | None,
+    source: str | None,
     overrides: tuple[str, ...],
     name: str | None,
     force_rerun: bool,
@@ -61,26 +66,33 @@ def create(
     timeout_s: float | None,
     output: Output,
 ) -> int:
-    """Submit a job.
+    """Submit a job: of a file, or one that was submitted before (--from), changed with --set.
 
-    Local files that the job file names are uploaded first; bytes that the server has are not sent
-    again. Exits with 0 when the job is accepted; with --stream, when it succeeded.
+    Code and files that the job file names are uploaded first; bytes that the server has are not
+    sent again. Exits with 0 when the job is accepted; with --stream, when it succeeded.
     """
-    from mlq.cli.job_file import placed, prepare
+    from mlq.cli.job_file import placed, prepare, prepare_again
 
+    if (path is None) == (source is None):
+        raise click.UsageError("Say what to submit: --file FILE, or --from JOB.")
     with open_client() as client:
-        document, media_type, written = prepare(
-            path, client=client, overrides=overrides, name=name, say=talk
-        )
-        with placed(written):
-            created = client.jobs.create(document, media_type=media_type, force_rerun=force_rerun)
+        if path is not None:
+            made = prepare(path, client=client, overrides=overrides, name=name, say=talk)
+        else:
+            made = prepare_again(
+                str(source), client=client, overrides=overrides, name=name, say=talk
+            )
+        with placed(made.written):
+            created = client.jobs.create(
+                made.text, media_type=made.media_type, force_rerun=force_rerun, git=made.git
+            )
         aside = output.form != "table"
         click.echo(f"{client.url}/jobs/{created['id']}", err=aside)
         if not stream:
             if aside:
                 output.one(created, name=created["id"])
             return 0
-        return _stream(client, created["id"], output=output, logs=None, timeout_s=timeout_s)
+        return follow(client, created["id"], output=output, logs=None, timeout_s=timeout_s)
 
 
 @job.command("list")
@@ -125,33 +137,50 @@ def list_jobs(
             archived=archived,
             limit=max_results,
         )
+    is_narrowed = any((state, experiment_name, name, parent))
     output.list(
         found,
         columns,
         name=lambda item: str(item["id"]),
-        empty="No jobs yet. Submit one: mlq job create -f job.yml",
+        empty="No such job. All of them: mlq job list"
+        if is_narrowed
+        else "No jobs yet. Submit one: mlq job create -f job.yml",
     )
 
 
 @job.command()
 @reference("JOB", _REF)
+@click.option("--diff", is_flag=True, help="Only how its code differed from its git commit.")
 @output_option
-def show(ref: str, output: Output) -> None:
+def show(ref: str, diff: bool, output: Output) -> None:
     """Show a job with its steps, what they measured and why they wait; a sweep's best trials."""
-    from mlq.cli.job_view import render_job
+
+    from mlq.cli.job_view import find_failed, render_job
     from mlq.cli.output import make_console
     from mlq.cli.sweep_view import best_first
 
     best: list[Trial] = []
+    last_lines: Sequence[str] = ()
     with open_client() as client:
+        if diff:
+            text = client.jobs.diff(ref)
+            if output.form == "table":
+                click.echo(text, nl=False)  # as it is: it may be applied
+            else:
+                output.one({"diff": text}, name=ref)
+            return
         found = client.jobs.get(ref, depth=4)
         url = f"{client.url}/jobs/{found['id']}"
         if found.get("sweep") and output.form == "table":
             order = best_first(found["sweep"])
             best = client.sweeps.trials(found["id"], sort=order, state="succeeded", limit=_BEST)
+        if found["state"] == "failed" and output.form == "table":
+            last_lines = client.jobs.last_lines(find_failed(found)["id"], count=_LAST_LINES)
 
     def render() -> RenderableType:
-        return render_job(found, url=url, best=best, width=make_console().width)
+        return render_job(
+            found, url=url, best=best, last_lines=last_lines, width=make_console().width
+        )
 
     output.one(found, name=found["id"], render=render)
 
@@ -165,16 +194,37 @@ def stream(ref: str, logs: bool | None, timeout_s: float | None, output: Output)
     """Follow a job until it has ended. Exits with 1 when it did not succeed."""
     with open_client() as client:
         found = client.jobs.get(ref)
-        return _stream(client, found["id"], output=output, logs=logs, timeout_s=timeout_s)
+        return follow(client, found["id"], output=output, logs=logs, timeout_s=timeout_s)
 
 
 @job.command()
 @reference("JOB", _REF)
 @output_option
 def cancel(ref: str, output: Output) -> None:
-    """Stop a job and everything below it."""
+    """Stop a job and everything below it; steps that run end when their workers stopped them."""
+    from mlq.cli.job_view import render_canceled
+
     with open_client() as client:
-        _tell(client.jobs.cancel(ref), output=output)
+        found = client.jobs.cancel(ref)
+    output.one(found, name=found["id"], render=lambda: render_canceled(found))
+
+
+@job.command()
+@reference("JOB", _REF)
+@click.option("-p", "--priority", type=click.IntRange(-100, 100), help="Higher comes first.")
+@click.option("--front", "to", flag_value="front", help="Before all others of its priority.")
+@click.option("--back", "to", flag_value="back", help="Behind all others of its priority.")
+@click.option("--before", metavar="OTHER", help="Before this job, with its priority.")
+@output_option
+def move(
+    ref: str, priority: int | None, to: str | None, before: str | None, output: Output
+) -> None:
+    """Give a job that waits another priority, or another place."""
+    if priority is None and to is None and before is None:
+        raise click.UsageError("Say where to: --priority, --front, --back or --before.")
+    with open_client() as client:
+        moved = client.jobs.move(ref, priority=priority, to=to, before=before)
+    output.one({"id": moved["id"], "priority": moved["priority"]}, name=moved["id"])
 
 
 @job.command()
@@ -189,7 +239,7 @@ def resume(ref: str, streamed: bool, output: Output) -> int:
     with open_client() as client:
         found = client.jobs.resume(ref)
         if streamed:
-            return _stream(client, found["id"], output=output, logs=None, timeout_s=None)
+            return follow(client, found["id"], output=output, logs=None, timeout_s=None)
         _tell(found, output=output)
         return 0
 
@@ -206,6 +256,25 @@ def archive(ref: str, output: Output) -> None:
     """Leave a finished job out of the lists."""
     with open_client() as client:
         _tell(client.jobs.archive(ref), output=output)
+
+
+@job.command()
+@reference("JOB", _REF)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@output_option
+def delete(ref: str, yes: bool, output: Output) -> None:
+    """Delete a finished job with its metrics and logs; refused while a model it made is there."""
+    from mlq.cli.job_view import say_name
+    from mlq.cli.words import short_id
+
+    with open_client() as client:
+        found = client.jobs.get(ref, depth=0)
+        job_id = found["id"]
+        if not yes:
+            what = f"{say_name(found)} ({short_id(job_id)}, {found['state']})"
+            confirm(f"Delete job {what}? There is no way back.")
+        client.jobs.delete(job_id)
+    output.one({"id": job_id, "deleted": True}, name=job_id)
 
 
 @job.command()
@@ -239,8 +308,11 @@ def download(ref: str, step: str | None, names: tuple[str, ...], to: Path, outpu
                 )
         if not offered:
             raise NotFoundError(
-                "The job itself has no outputs.",
-                hint=f"Name a step with --step: {_join(_step_names(found))}.",
+                "The job itself has no outputs." if target is found else "The step has no outputs.",
+                hint=f"Name a step with --step: {_join(steps)}."
+                if (steps := [name for name in _step_names(found) if name != step])
+                else "What it wrote to its log: "
+                f"`mlq job stream {target['id'][:SHORT_ID_LENGTH]} --logs`.",
             )
         saved = [
             {"output": name, "path": str(client.jobs.download(target["id"], name, to=to))}
@@ -250,9 +322,10 @@ def download(ref: str, step: str | None, names: tuple[str, ...], to: Path, outpu
     output.list(saved, columns, name=lambda item: str(item["path"]))
 
 
-def _stream(
+def follow(
     client: Client, job_id: str, *, output: Output, logs: bool | None, timeout_s: float | None
 ) -> int:
+    """Show how a job goes on until it has ended; the exit code."""
     from mlq.cli.job_stream import say_how_to_come_back, stream_job, tell_outcome
 
     aside = output.form != "table"

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from mlq.cli.job_view import (
+    Row,
     find_failed,
     measure,
     render_head,
@@ -20,7 +21,7 @@ from mlq.cli.job_view import (
     walk,
 )
 from mlq.cli.output import make_console
-from mlq.cli.sweep_view import Paces, has_sweep, milestone, say_progress
+from mlq.cli.sweep_view import Paces, has_sweep, milestone, say_missed, say_progress
 from mlq.cli.words import STATES, say_duration, say_state, short_id
 from mlq.client import Client, TimedOutError
 from mlq.client.documents import Job
@@ -128,6 +129,8 @@ def tell_outcome(job: Job, *, stderr: bool = False) -> None:
     console = make_console(stderr=stderr)
     if not _is_drawn(console):  # a drawn tree says it at its top
         console.print(render_head(job))
+    if missed := say_missed(job):
+        console.print(f"{missed.capitalize()}; the outputs are those of the best trial.")
     if job["state"] != "failed":
         return
     failed = find_failed(job)
@@ -136,6 +139,8 @@ def tell_outcome(job: Job, *, stderr: bool = False) -> None:
     if error and error.get("message"):
         words = f"{name}: {error['message']}" if name else error["message"]
         console.print(words.strip(), soft_wrap=not console.is_terminal)
+        if error.get("hint"):
+            console.print(f"hint: {error['hint']}", soft_wrap=not console.is_terminal)
     console.print(f"More: mlq job show {short_id(job['id'])}", style="dim")
 
 
@@ -153,9 +158,10 @@ class Lines:
         """A line for each step (the job itself, when it has none) that changed."""
         from datetime import UTC, datetime
 
-        rows = [row.job for row in walk(job)] or [job]
-        width = max(len(say_step(step)) for step in rows)
-        for step in rows:
+        rows = list(walk(job)) or [Row(job, 0)]
+        width = max(len(say_step(row.job)) for row in rows)
+        for row in rows:
+            step = row.job
             now = (step["state"], step.get("attempt") or 0)
             self._names[step["id"]] = say_step(step)
             if self._said.get(step["id"]) == now or step["state"] == "pending":
@@ -169,7 +175,7 @@ class Lines:
             words.append(say_state(step["state"], step.get("reason")))
             if is_terminal(step["state"]) and step.get("started_at"):
                 words.append(say_duration(measure(step, now=datetime.now(UTC))))
-            detail = say_detail(step, self._paces)
+            detail = say_detail(step, self._paces, siblings=row.siblings)
             yield "  ".join([*words, detail] if detail else words)
 
     def _of_sweep(self, step: Job, width: int) -> Iterator[str]:

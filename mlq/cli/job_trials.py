@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import click
 
 from mlq.cli.context import open_client, reference
 from mlq.cli.output import FORMATS, Output, output_option, talk
+from mlq.ids import SHORT_ID_LENGTH
 
 if TYPE_CHECKING:
     from mlq.client import Client
@@ -36,9 +36,25 @@ class _Limit(click.ParamType[int | float | str]):
         if value == "none":
             return "none"
         try:
-            return self._of(value)
+            number = self._of(value)
         except ValueError:
             self.fail(f"'{value}' is neither a number nor 'none'.", param, ctx)
+        most = _most(str(param.name) if param is not None else "")
+        if not 0 < number <= most:
+            least = "1 or more" if self._of is int else "more than 0"
+            self.fail(f"{value} is out of range: {least}, at most {most:,}, or 'none'.", param, ctx)
+        return number
+
+
+def _most(limit: str) -> int:
+    """The largest value of a limit that a job file may have."""
+    from mlq.spec import model
+
+    known = {
+        "max_total_trials": model.MAX_TRIALS,
+        "max_concurrent_trials": model.MAX_CONCURRENT_TRIALS,
+    }
+    return known.get(limit, model.MAX_SECONDS)
 
 
 @click.command()
@@ -59,6 +75,7 @@ class _Limit(click.ParamType[int | float | str]):
     metavar="FILE",
     help="Save all trials: FILE.csv, or FILE.db for an Optuna study (optuna-dashboard).",
 )
+@click.option("--force", is_flag=True, help="With --export: overwrite whatever FILE is.")
 @click.option(
     "--add",
     "points",
@@ -81,6 +98,7 @@ def trials(
     state: str | None,
     max_results: int,
     to: Path | None,
+    force: bool,
     points: tuple[str, ...],
     form: str,
 ) -> None:
@@ -88,10 +106,12 @@ def trials(
 
     Added trials come before others and do not count against the sweep's limit.
     """
-    from mlq.cli.sweep_view import best_first, trial_columns
+    from mlq.cli.sweep_view import best_first, say_trial_error, trial_columns
 
     if to is not None and to.suffix not in _FORMS:
         raise click.UsageError(f"'{to}' ends neither in .csv nor in .db.")
+    if to is not None and not force:
+        require_replaceable(to)
     parsed = [parse_point(point) for point in points]
     with open_client() as client:
         sweep = find_sweep(client, ref)
@@ -106,14 +126,20 @@ def trials(
         if sort == "best":
             sort, state = best_first(sweep["sweep"]), state or "succeeded"
         found = client.sweeps.trials(sweep["id"], sort=sort, state=state, limit=max_results)
+    require_metric(sort, found)
     if form == "csv":
-        _print_csv(found)
+        from mlq.sweeps.trial_table import write_trials
+
+        write_trials(found, sys.stdout)
         return
     Output(form).list(
         found,
         trial_columns(sweep["sweep"], sort=sort),
         name=lambda trial: str(trial["id"]),
-        empty="No such trials yet.",
+        note=say_trial_error,
+        empty=f"No trial is {state}. All of them: mlq job trials {sweep['id'][:SHORT_ID_LENGTH]}"
+        if state
+        else "No trials yet.",
     )
 
 
@@ -146,7 +172,11 @@ def limits(ref: str, output: Output, **given: float | str | None) -> None:
         raise click.UsageError("Give at least one limit.")
     with open_client() as client:
         sweep = find_sweep(client, ref)
-        _tell(client.sweeps.set_limits(sweep["id"], **changes), output=output)  # type: ignore[arg-type]
+        found = client.sweeps.set_limits(sweep["id"], **changes)  # type: ignore[arg-type]
+    _tell(found, output=output)
+    asked, given_out = changes.get("max_total_trials"), found["sweep"]["limits"]["max_total_trials"]
+    if asked is not None and given_out is not None and given_out > int(asked):
+        talk(f"{given_out} trials had begun already: they count, and no others are begun.")
 
 
 def find_sweep(client: Client, ref: str) -> Job:
@@ -177,6 +207,40 @@ def find_sweep(client: Client, ref: str) -> Job:
     )
 
 
+def require_replaceable(to: Path) -> None:
+    """Refuse to overwrite a file that is no earlier export of trials. Raises ConflictError."""
+    from mlq.errors import ConflictError
+
+    if not to.exists():
+        return
+    begins = b"SQLite format 3\0" if to.suffix == ".db" else b"number,state,"
+    if to.is_file():
+        with to.open("rb") as file:
+            if file.read(len(begins)) == begins:
+                return
+    raise ConflictError(
+        f"{to} is there already, and was not exported from trials.",
+        code="file_exists",
+        hint="Choose another name, or overwrite it with --force.",
+    )
+
+
+def require_metric(sort: str, found: Sequence[Trial]) -> None:
+    """Raise MlqError (code `invalid`) where trials are sorted by a metric that none of them has."""
+    from mlq.errors import MlqError, nearest
+
+    metric = sort.partition("metric:")[2]
+    known = sorted({name for trial in found for name in trial.get("metrics") or {}})
+    if not metric or not known or metric in known:
+        return
+    guess = nearest(metric, known)
+    raise MlqError(
+        f"No trial has a metric '{metric}' to sort by.",
+        code="invalid",
+        hint=f"Did you mean 'metric:{guess}'?" if guess else f"There are {', '.join(known)}.",
+    )
+
+
 def parse_point(text: str) -> dict[str, Any]:
     """`lr=0.1,depth=3` or a JSON mapping as parameters. Raises UsageError."""
     if text.lstrip().startswith("{"):
@@ -204,30 +268,6 @@ def _parse_value(text: str) -> Any:
         except ValueError:
             continue
     return text
-
-
-def _print_csv(found: Sequence[Trial]) -> None:
-    """A row for each trial, with a column for each parameter and metric."""
-    params = sorted({name for trial in found for name in trial.get("params") or {}})
-    metrics = sorted({name for trial in found for name in trial.get("metrics") or {}})
-    own = ("number", "state", "reason", "value")
-    times = ("started_at", "finished_at", "duration_s")
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    heads = [*(f"params.{name}" for name in params), *(f"metrics.{name}" for name in metrics)]
-    writer.writerow([*own, *heads, *times])
-    for trial in found:
-        cells = [
-            *(trial.get(name) for name in own),
-            *(_cell(trial.get("params"), name) for name in params),
-            *(_cell(trial.get("metrics"), name) for name in metrics),
-            *(trial.get(name) for name in times),
-        ]
-        writer.writerow(cells)
-
-
-def _cell(values: Mapping[str, Any] | None, name: str) -> Any:
-    value = (values or {}).get(name)
-    return json.dumps(value) if isinstance(value, bool | list | dict) else value
 
 
 def _tell(found: Job, *, output: Output) -> None:

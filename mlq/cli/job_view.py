@@ -21,7 +21,8 @@ from mlq.cli.words import (
     say_state,
     short_id,
 )
-from mlq.client.documents import Job, Trial
+from mlq.client.documents import Git, Job, Trial
+from mlq.lifecycle import is_terminal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,16 +34,18 @@ _CALM = frozenset({"succeeded", "pending", "skipped", "canceled"})
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One step of a tree. depth: 0 for a child of the root."""
+    """One step of a tree. depth: 0 for a child of the root; siblings: itself among them."""
 
     job: Job
     depth: int
+    siblings: Sequence[Job] = ()
 
 
 def walk(job: Job, *, depth: int = 0) -> Iterator[Row]:
     """The steps below a job, in order, each before its own."""
-    for child in job.get("children") or []:
-        yield Row(child, depth)
+    children = job.get("children") or []
+    for child in children:
+        yield Row(child, depth, children)
         yield from walk(child, depth=depth + 1)
 
 
@@ -57,8 +60,10 @@ def measure(job: Job, *, now: datetime) -> float | None:
     return max((ended - started).total_seconds(), 0.0)
 
 
-def say_detail(job: Job, paces: Paces | None = None) -> str:
-    """What is worth a line's end: why it waits, why it failed, else what it measured."""
+def say_detail(job: Job, paces: Paces | None = None, *, siblings: Sequence[Job] = ()) -> str:
+    """What is worth a line's end: why it waits, failed or was skipped, else what it measured."""
+    if job["state"] == "skipped" and job.get("reason") == "upstream":
+        return _say_skip(job, siblings)
     if job.get("waiting_for") and job.get("waiting_for") != "paused":
         return str(job["waiting_for"])
     error = job.get("error")
@@ -66,6 +71,8 @@ def say_detail(job: Job, paces: Paces | None = None) -> str:
         return error["message"].strip().splitlines()[0]
     if job.get("sweep") and job["state"] != "pending":
         return sweep_view.say_progress(job, paces)
+    if missed := sweep_view.say_missed(job):
+        return missed
     if job.get("waiting_for"):
         return str(job["waiting_for"])
     return "  ".join(f"{k} {say_number(v, digits=3)}" for k, v in pick_metrics(job.get("metrics")))
@@ -106,9 +113,8 @@ def render_steps(
             state += f" #{row.job['attempt']}"
         dim = "red" if row.job["state"] == "failed" else "dim"
         duration = say_duration(measure(row.job, now=now))
-        grid.add_row(
-            name, Text(state, style=style), duration, Text(say_detail(row.job, paces), style=dim)
-        )
+        detail = say_detail(row.job, paces, siblings=row.siblings)
+        grid.add_row(name, Text(state, style=style), duration, Text(detail, style=dim))
     if rest:
         counts = Counter(row.job["state"] for row in rest)
         words = ", ".join(f"{count} {state}" for state, count in counts.items())
@@ -130,6 +136,18 @@ def render_head(job: Job, *, now: datetime | None = None) -> RenderableType:
     return line
 
 
+def render_canceled(job: Job) -> RenderableType:
+    """The answer to a cancel: the head of the job, and what is still to come."""
+    from rich.console import Group
+    from rich.text import Text
+
+    if is_terminal(job["state"]):
+        return render_head(job)
+    words = "Cancel was requested; the job ends when its workers have stopped what runs."
+    look = f"Follow it: mlq job stream {short_id(job['id'])}"
+    return Group(render_head(job), Text(words), Text(look, style="dim"))
+
+
 def render_job_in_short(job: Job, *, paces: Paces | None = None) -> RenderableType:
     """The head of a job; of a sweep also how far it is."""
     from rich.console import Group
@@ -140,9 +158,18 @@ def render_job_in_short(job: Job, *, paces: Paces | None = None) -> RenderableTy
 
 
 def render_job(
-    job: Job, *, url: str, now: datetime | None = None, best: Sequence[Trial] = (), width: int = 80
+    job: Job,
+    *,
+    url: str,
+    now: datetime | None = None,
+    best: Sequence[Trial] = (),
+    last_lines: Sequence[str] = (),
+    width: int = 80,
 ) -> RenderableType:
-    """Everything `job show` says. best: trials of a sweep to show; width: of the terminal."""
+    """Everything `job show` says.
+
+    best: trials of a sweep to show; last_lines: of the log of what failed; width: of the terminal.
+    """
     from rich.console import Group
     from rich.padding import Padding
     from rich.table import Table
@@ -166,6 +193,13 @@ def render_job(
         if error and error.get("message") and "\n" in error["message"].strip():
             parts += ["", Text(f"{row.job.get('name')}:", style="bold red")]
             parts.append(Padding(Text(error["message"].strip()), (0, 0, 0, 2)))
+    if job["state"] == "failed":
+        failed = find_failed(job)
+        if last_lines:
+            parts += ["", Text(f"{say_step(failed)} printed last:", style="bold")]
+            parts.append(Padding(Text("\n".join(last_lines)), (0, 0, 0, 2)))
+        pointer = f"The whole log: mlq job stream {short_id(failed['id'])} --logs"
+        parts += ["", Text(pointer, style="dim")]
     return Group(*parts)
 
 
@@ -187,6 +221,31 @@ def find_failed(job: Job) -> Job:
     return job
 
 
+def _say_skip(job: Job, siblings: Sequence[Job]) -> str:
+    """Why a step was skipped: what it needs did not succeed, or another step ended them all."""
+    needed = set(job.get("upstreams") or [])
+    for other in siblings:
+        if other["id"] in needed and is_terminal(other["state"]) and other["state"] != "succeeded":
+            verb = "failed" if other["state"] == "failed" else f"was {other['state']}"
+            return f"needs {say_step(other)}, which {verb}"
+    failed = next((other for other in siblings if other["state"] == "failed"), None)
+    if failed is None or job.get("role"):
+        return "what it belongs to did not go on"
+    return (
+        f"stopped: step {say_step(failed)} failed; set continue_on_step_failure to let "
+        "independent steps go on"
+    )
+
+
+def say_git(git: Git) -> str:
+    """`5e1c309dae7f on main, changed since`."""
+    words = str(git["commit"])[:12]
+    words += f" on {git['branch']}" if git.get("branch") else ""
+    if git.get("is_dirty"):
+        words += ", changed since" + (" (--diff shows how)" if git.get("diff") else "")
+    return words
+
+
 def _facts(job: Job, *, url: str, now: datetime) -> Iterator[tuple[str, str]]:
     yield "id", job["id"]
     yield "console", url
@@ -199,15 +258,22 @@ def _facts(job: Job, *, url: str, now: datetime) -> Iterator[tuple[str, str]]:
     ):
         if job.get(key):
             yield label, str(job.get(key))
+    if git := job.get("git"):
+        yield "code", say_git(git)
     if job.get("component"):
         yield "component", str(job["component"])
-    if job.get("waiting_for"):
+    if job.get("waiting_for") == "paused":
+        yield "waits", f"paused: mlq job resume {short_id(job['id'])} lets it go on"
+    elif job.get("waiting_for"):
         yield "waits", str(job["waiting_for"])
     if job.get("sweep"):
         yield from sweep_view.facts(job["sweep"])
-    if job.get("error"):
-        error = job["error"]
-        yield "error", (error["message"] if error else "").strip()
+    if missed := sweep_view.say_missed(job):
+        yield "missed", f"{missed}; the outputs are those of the best trial"
+    if error := job.get("error"):
+        yield "error", (error.get("message") or "").strip()
+        if hint := error.get("hint"):
+            yield "hint", hint
     if job.get("cancel_requested_at") and not job.get("finished_at"):
         yield "cancel", f"requested {say_age(job['cancel_requested_at'], now=now)}"
     if job["type"] == "command" and job.get("params"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlq.cli.context import open_client, reference, split_version
+from mlq.cli.model_more import card, delete, lineage, package, reproduce
 from mlq.cli.output import Column, Item, Output, fields, make_table, output_option
 
 if TYPE_CHECKING:
@@ -84,12 +85,49 @@ def promote(ref: str, version: str | None, alias: str, reason: str | None, outpu
 @click.option("-a", "--alias", default="production", show_default=True, help="Alias that moves.")
 @click.option("--to", type=int, help="A version it pointed to earlier; the previous by default.")
 @click.option("--reason", help="Kept in the history.")
+@click.option("--force", is_flag=True, help="Also where the signatures do not fit.")
+@click.option("--undo", is_flag=True, help="Undo the rollback that was the alias's last move.")
 @output_option
-def rollback(ref: str, alias: str, to: int | None, reason: str | None, output: Output) -> None:
-    """Move an alias back to what it was."""
+def rollback(
+    ref: str,
+    alias: str,
+    to: int | None,
+    reason: str | None,
+    force: bool,
+    undo: bool,
+    output: Output,
+) -> None:
+    """Move an alias back to what it was. Pipelines leave it alone until `mlq model resume`."""
+    if undo and (to is not None or force):
+        raise click.UsageError("--undo goes with neither --to nor --force.")
     with open_client() as client:
-        move = client.models.rollback(ref, alias=alias, to=to, reason=reason)
+        if undo:
+            move = client.models.undo_rollback(ref, alias=alias, reason=reason or "")
+        else:
+            move = client.models.rollback(ref, alias=alias, to=to, reason=reason, force=force)
     _tell(ref, move, output=output)
+    if not undo and output.form == "table":
+        click.echo(f"Pipelines leave {ref}@{alias} alone until: mlq model resume {ref}", err=True)
+        click.echo(f"Undo: mlq model rollback {ref} --undo", err=True)
+
+
+@model.command()
+@reference("NAME", _MODEL)
+@click.option("-a", "--alias", default="production", show_default=True, help="Alias to let go.")
+@click.option("--reason", default="", help="Kept in the audit log.")
+@output_option
+def resume(ref: str, alias: str, reason: str, output: Output) -> None:
+    """Let pipelines move an alias again that a rollback held."""
+    from rich.text import Text
+
+    with open_client() as client:
+        changed = client.models.resume(ref, alias=alias, reason=reason)
+    words = "may be moved by pipelines again" if changed else "was not held"
+    output.one(
+        {"name": ref, "alias": alias, "held": False, "changed": changed},
+        name=ref,
+        render=lambda: Text(f"{ref}@{alias} {words}"),
+    )
 
 
 @model.command()
@@ -103,7 +141,12 @@ def history(ref: str, alias: str | None, max_results: int, output: Output) -> No
         moves = client.models.history(ref, alias=alias, limit=max_results)
     columns = history_columns(datetime.now(UTC))
     output.list(
-        moves, columns, name=lambda i: f"{i['alias']}={i['version']}", empty="No moves yet."
+        moves,
+        columns,
+        name=lambda i: f"{i['alias']}={i['version']}",
+        empty=f"No moves of {alias}. All of them: mlq model history {ref}"
+        if alias
+        else "No moves yet.",
     )
 
 
@@ -160,6 +203,8 @@ def _tell(name: str, move: Item, *, output: Output) -> None:
 
     was = f", was {say_version(move.get('previous'))}" if move.get("previous") else ""
     words = f"{name}@{move.get('alias')} is now {say_version(move.get('version'))}{was}"
+    if followers := move.get("endpoints"):
+        words += f"; endpoints: {', '.join(str(one['endpoint']) for one in followers)}"
     output.one(move, name=f"models:/{name}/{move.get('version')}", render=lambda: Text(words))
 
 
@@ -200,3 +245,7 @@ def _plain(version: Item) -> dict[str, Any]:
     if shown.get("aliases"):
         shown["aliases"] = ", ".join(shown["aliases"])
     return shown
+
+
+for _command in (card, lineage, delete, reproduce, package):
+    model.add_command(_command)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 FORMATS = ("table", "json", "name")
 Function = TypeVar("Function", bound=Callable[..., Any])
 Item = Mapping[str, Any]
+#: Blanks before a note below a line of a table.
+_NOTE_INDENT = 4
+_NARROWEST = 8
+_NARROWEST_FOLDED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,14 @@ class Output:
         columns: Sequence[Column],
         *,
         name: Callable[[Item], str],
+        note: Callable[[Item], str] = lambda item: "",
         empty: str = "",
     ) -> None:
-        """Print many things, one a line. empty: said on stderr when there is none."""
+        """Print many things, one a line.
+
+        note: text that no column has room for: below the line on a terminal, at its end elsewhere.
+        empty: said on stderr when there is none.
+        """
         found = list(items)
         if self.form == "json":
             print_json(found)
@@ -55,10 +64,9 @@ class Output:
         elif not found:
             talk(empty)
         elif sys.stdout.isatty():
-            console = make_console()
-            console.print(make_table(found, columns, width=console.width))
+            print_noted(make_console(), found, columns, note=note)
         else:
-            _print_lines(found, columns)
+            _print_lines(found, columns, note=note)
 
     def one(
         self, item: Any, *, name: str, render: Callable[[], RenderableType] | None = None
@@ -149,9 +157,17 @@ def is_quiet() -> bool:
 
 
 def make_table(
-    items: Sequence[Item], columns: Sequence[Column], *, width: int | None = None
+    items: Sequence[Item],
+    columns: Sequence[Column],
+    *,
+    width: int | None = None,
+    fold: bool = False,
 ) -> RenderableType:
-    """A table without lines. width: of the terminal; flexible columns are cut to fit into it."""
+    """A table without lines.
+
+    width: of the terminal; flexible columns are cut to fit into it, the first of them first. fold:
+    wrap them, the last of them first, so that nothing is lost.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -159,16 +175,19 @@ def make_table(
     widths = [_width(items, column) for column in columns]
     over = sum(widths) + gap * (len(columns) - 1) - (width or 10_000)
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
-    for column, natural in zip(columns, widths, strict=True):
-        size = natural
+    sizes = dict(enumerate(widths))
+    for index in reversed(sizes) if fold else sizes:
+        column, natural = columns[index], widths[index]
         if column.flexible and over > 0:
-            size = max(natural - over, len(column.title), 8)
-            over -= natural - size
+            least = _NARROWEST_FOLDED if fold else _NARROWEST
+            sizes[index] = min(natural, max(natural - over, len(column.title), least))
+            over -= natural - sizes[index]
+    for column, size in zip(columns, sizes.values(), strict=True):
         table.add_column(
             column.title,
             justify="right" if column.right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
+            no_wrap=not (fold and column.flexible),
+            overflow="fold" if fold and column.flexible else "ellipsis",
             width=size,
         )
     for item in items:
@@ -176,14 +195,41 @@ def make_table(
     return table
 
 
-def _print_lines(items: Sequence[Item], columns: Sequence[Column]) -> None:
-    """Columns padded with blanks, nothing cut: for pipes and files."""
+def print_noted(
+    console: Console,
+    items: Sequence[Item],
+    columns: Sequence[Column],
+    *,
+    note: Callable[[Item], str],
+) -> None:
+    """A table as wide as the console, with the note of an item, wrapped, below its line."""
+    from rich.padding import Padding
+    from rich.segment import Segment, Segments
+    from rich.text import Text
+
+    table = make_table(items, columns, width=console.width)
+    if not any(note(item) for item in items):
+        console.print(table)
+        return
+    head, *lines = console.render_lines(table, pad=False)
+    console.print(Segments([*head, Segment.line()]), end="")
+    for item, line in zip(items, lines, strict=True):
+        console.print(Segments([*line, Segment.line()]), end="")
+        if text := note(item):
+            console.print(Padding(Text(text, style="red"), (0, 0, 0, _NOTE_INDENT)))
+
+
+def _print_lines(
+    items: Sequence[Item], columns: Sequence[Column], *, note: Callable[[Item], str]
+) -> None:
+    """Columns padded with blanks, nothing cut, a line each: for pipes and files."""
     rows = [[c.title for c in columns], *([c.read(item) for c in columns] for item in items)]
     widths = [max(len(row[index]) for row in rows) for index in range(len(columns))]
-    for row in rows:
+    notes = ["", *(" ".join(note(item).split()) for item in items)]
+    for row, text in zip(rows, notes, strict=True):
         cells = zip(row, widths, columns, strict=True)
         line = "  ".join(t.rjust(w) if c.right else t.ljust(w) for t, w, c in cells)
-        print(line.rstrip())
+        print(f"{line}  {text}".rstrip())
 
 
 def _width(items: Sequence[Item], column: Column) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlq.cli.output import Column, Item
-from mlq.cli.words import STATES, say_duration, say_number, say_state
+from mlq.cli.words import STATES, say_duration, say_number, say_state, short_id
 from mlq.client.documents import Job, Sweep
 
 #: What a trial ends as.
@@ -88,7 +88,11 @@ def say_progress(job: Job, paces: Paces | None = None) -> str:
     counts = sweep["counts"]
     words += [f"{counts[name]} {name}" for name in ("running", "failed", "pruned") if counts[name]]
     if sweep.get("paused_at"):
-        words.append("paused")
+        ends = total is not None and done >= total and job["state"] == "running"
+        # nothing is left to try, and yet it does not end by itself
+        words.append(f"paused: mlq job resume {short_id(job['id'])} ends it" if ends else "paused")
+    if missed := say_missed(job):
+        words.append(missed)
     left = paces.foretell(job) if paces is not None else None
     if left:
         words.append(f"{say_duration(left)} left")
@@ -96,6 +100,29 @@ def say_progress(job: Job, paces: Paces | None = None) -> str:
     if best:
         words.append(f"best {best}")
     return "  ".join(words)
+
+
+def say_missed(job: Job) -> str:
+    """`target 0.9 was not reached`, of a sweep or a repeated one that ended without; else empty."""
+    if job["state"] != "succeeded" or job.get("reason") == "target":
+        return ""
+    rule = (job.get("params") or {}).get("rounds") or {}
+    rounds = job.get("children") or [] if rule.get("goal") else []
+    tried = [one for one in rounds if one.get("sweep") and one["state"] == "succeeded"]
+    sweeps = [job["sweep"]] if job.get("sweep") else [one["sweep"] for one in tried]
+    target = sweeps[0]["objective"].get("target") if sweeps else None
+    if target is None or any(_reaches(sweep, target) for sweep in sweeps):
+        return ""
+    words = f"target {say_number(target)} was not reached"
+    return f"{words} in {len(tried)} rounds" if tried else words
+
+
+def _reaches(sweep: Sweep, target: float) -> bool:
+    best = sweep.get("best")
+    if best is None:
+        return False
+    value = best["value"]
+    return value >= target if sweep["objective"]["goal"] == "maximize" else value <= target
 
 
 def say_best(sweep: Sweep) -> str:
@@ -178,7 +205,7 @@ def trial_columns(sweep: Sweep, *, sort: str = "", with_state: bool = True) -> S
     return [
         *columns,
         Column("DURATION", lambda trial: say_duration(trial.get("duration_s")), right=True),
-        Column("PARAMETERS", _say_trial, flexible=True),
+        Column("PARAMETERS", lambda trial: say_params(trial.get("params")), flexible=True),
     ]
 
 
@@ -194,12 +221,9 @@ def _say_trial_state(trial: Item) -> str:
     )
 
 
-def _say_trial(trial: Item) -> str:
-    error = trial.get("error")
-    params = say_params(trial.get("params"))
-    if not error or not error.get("message"):
-        return params
-    return f"{params}: {error['message'].strip().splitlines()[0]}".removeprefix(": ")
+def say_trial_error(trial: Item) -> str:
+    """Why a trial failed; empty for others."""
+    return ((trial.get("error") or {}).get("message") or "").strip()
 
 
 def _number(value: float | None) -> str:

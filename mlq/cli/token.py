@@ -21,12 +21,15 @@ def token() -> None:
 @click.argument("name")
 @click.option("--role", type=click.Choice(ROLES), default="submitter", show_default=True)
 @click.option("--expires-in-days", type=click.IntRange(1), help="Worthless after so many days.")
+@click.option("--project", help="The only project that it reaches.")
 @output_option
-def create(name: str, role: str, expires_in_days: int | None, output: Output) -> None:
+def create(
+    name: str, role: str, expires_in_days: int | None, project: str | None, output: Output
+) -> None:
     """Make a token. It is shown once; only its fingerprint is kept."""
     seconds = None if expires_in_days is None else expires_in_days * 86_400
     with open_client() as client:
-        made = client.tokens.create(name, role=role, expires_in_s=seconds)
+        made = client.tokens.create(name, role=role, expires_in_s=seconds, project=project)
     if output.form != "table":
         output.one(made, name=made["token"])
         return
@@ -45,6 +48,8 @@ def list_tokens(output: Output) -> None:
         Column("ID", lambda i: short_id(i["id"])),
         Column("NAME", lambda i: str(i["name"]), flexible=True),
         Column("ROLE", lambda i: str(i["role"])),
+        Column("PROJECT", lambda i: str(i.get("project") or "all")),
+        Column("USED", lambda i: say_age(i.get("last_used_at"), now=now)),
         Column("CREATED", lambda i: say_age(i.get("created_at"), now=now)),
         Column("EXPIRES", lambda i: str(i.get("expires_at") or "never")[:10]),
     ]

@@ -26,8 +26,12 @@ def short_id(text: str | None) -> str:
 
 
 def say_state(state: str, reason: str | None = None) -> str:
-    """A state and why: `failed (rejected)`."""
-    return f"{state} ({reason})" if reason and reason != "error" else state
+    """A state and why: `failed (rejected)`.
+
+    Why a step was skipped takes a sentence, which stands at the end of its line: `upstream` is also
+    the reason of steps that needed nothing of the one that failed.
+    """
+    return f"{state} ({reason})" if reason and reason not in ("error", "upstream") else state
 
 
 def say_duration(seconds: float | None) -> str:

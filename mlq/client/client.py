@@ -5,12 +5,17 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from mlq.client.cluster import Queues, Server, Tokens, Workers
+from mlq.client.approvals import Approvals
+from mlq.client.batch import BatchEndpoints
+from mlq.client.cluster import Limits, Projects, Queues, Server, Tokens, Workers
 from mlq.client.endpoints import Endpoints
 from mlq.client.jobs import Jobs
 from mlq.client.registry import Blobs, Components, Data, Models
+from mlq.client.schedules import Schedules
+from mlq.client.secrets import Secrets
 from mlq.client.session import Session
 from mlq.client.sweeps import Sweeps
+from mlq.client.webhooks import Webhooks
 
 if TYPE_CHECKING:
     import httpx
@@ -19,14 +24,20 @@ if TYPE_CHECKING:
 class Client:
     """A client of one API.
 
-    url: its address, without `/v1`. token: sent as bearer token. transport: for tests.
+    url: its address, without `/v1`. token: sent as bearer token. project: to keep to,
+    where the token reaches several. transport: for tests.
     Every method raises an MlqError with a code and, where there is one, a hint.
     """
 
     def __init__(
-        self, url: str, token: str, *, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        token: str,
+        *,
+        project: str = "",
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._session = Session(url, token, transport=transport)
+        self._session = Session(url, token, project=project, transport=transport)
         self.url = self._session.url
         self.jobs = Jobs(self._session)
         self.sweeps = Sweeps(self._session)
@@ -35,9 +46,17 @@ class Client:
         self.components = Components(self._session)
         self.models = Models(self._session)
         self.endpoints = Endpoints(self._session)
+        self.approvals = Approvals(self._session)
+        self.schedules = Schedules(self._session)
+        self.secrets = Secrets(self._session)
+        self.batch_endpoints = BatchEndpoints(self._session)
+        self.webhooks = Webhooks(self._session)
         self.workers = Workers(self._session)
         self.queues = Queues(self._session)
         self.tokens = Tokens(self._session)
+        self.projects = Projects(self._session)
+        self.limits = Limits(self._session, kind="limits")
+        self.quotas = Limits(self._session, kind="quotas")
         self.server = Server(self._session)
 
     def close(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from mlq.client.documents import Doctor, Queue, Token, Worker
+from mlq.client.documents import Doctor, Limit, Project, Queue, Token, Worker
+from mlq.client.paths import locate
 from mlq.client.session import Session
 from mlq.errors import MlqError
 
@@ -38,9 +39,18 @@ class Tokens:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def create(self, name: str, *, role: str, expires_in_s: int | None = None) -> Token:
-        """Make a token; its secret is in this answer only."""
+    def create(
+        self,
+        name: str,
+        *,
+        role: str,
+        expires_in_s: int | None = None,
+        project: str | None = None,
+    ) -> Token:
+        """Make a token, for one project or for all; its secret is in this answer only."""
         body: dict[str, Any] = {"name": name, "role": role}
+        if project is not None:
+            body["project"] = project
         if expires_in_s is not None:
             body["expires_in_s"] = expires_in_s
         return cast(Token, self._session.json("POST", "/v1/tokens", json=body))
@@ -51,7 +61,42 @@ class Tokens:
 
     def revoke(self, token_id: str) -> None:
         """Make a token worthless, at once."""
-        self._session.request("DELETE", f"/v1/tokens/{token_id}")
+        self._session.request("DELETE", locate("/v1/tokens/{}", token_id))
+
+
+class Projects:
+    """`/v1/projects`: what keeps teams apart."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def create(self, name: str) -> Project:
+        """Make a project; for admins."""
+        return cast(Project, self._session.json("POST", "/v1/projects", json={"name": name}))
+
+    def list(self) -> list[Project]:
+        """The projects that the token reaches."""
+        return cast("list[Project]", self._session.json("GET", "/v1/projects")["items"])
+
+
+class Limits:
+    """`/v1/limits`, `/v1/quotas`: how many steps run at once, on all machines together."""
+
+    def __init__(self, session: Session, *, kind: str) -> None:
+        self._session = session
+        self._path = f"/v1/{kind}"
+
+    def set(self, name: str, slots: int) -> None:
+        """Set the limit, or the project's quota; for admins."""
+        self._session.request("PUT", locate(f"{self._path}/{{}}", name), json={"slots": slots})
+
+    def list(self) -> list[Limit]:
+        """All of them, with what is in use and how many steps wait."""
+        return cast("list[Limit]", self._session.json("GET", self._path)["items"])
+
+    def delete(self, name: str) -> None:
+        """Remove it; for admins."""
+        self._session.request("DELETE", locate(f"{self._path}/{{}}", name))
 
 
 class Server:
@@ -80,6 +125,13 @@ class Server:
         """{"name", "role"} of the token."""
         return cast("dict[str, Any]", self._session.json("GET", "/v1/whoami"))
 
-    def doctor(self) -> Doctor:
-        """What the server finds when it examines itself; for admins."""
-        return cast(Doctor, self._session.json("GET", "/v1/doctor"))
+    def doctor(self, *, audit: bool = False) -> Doctor:
+        """What the server finds when it examines itself; for admins.
+
+        audit: whether every job kept its promises and every output its bytes; may take minutes.
+        """
+        query = {"audit": "true"} if audit else None
+        return cast(
+            Doctor,
+            self._session.json("GET", "/v1/doctor", params=query, timeout_s=300 if audit else None),
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, NotRequired, TypedDict, TypeVar
 
 T = TypeVar("T")
 
@@ -15,10 +15,11 @@ class Page(TypedDict, Generic[T]):
 
 
 class JobError(TypedDict):
-    """Why a job failed."""
+    """Why a job failed. hint: the next thing to try."""
 
     code: str
     message: str
+    hint: NotRequired[str | None]
 
 
 class Job(TypedDict, total=False):
@@ -54,9 +55,20 @@ class Job(TypedDict, total=False):
     finished_at: str | None
     cancel_requested_at: str | None
     duration_s: float | None
+    git: Git | None
     sweep: Sweep
     children: list[Job]
     upstreams: list[str]
+
+
+class Git(TypedDict, total=False):
+    """What the code of a job was submitted from. diff: SHA-256 of the difference, if any."""
+
+    commit: str
+    branch: str | None
+    repository: str | None
+    is_dirty: bool
+    diff: str | None
 
 
 class Sweep(TypedDict, total=False):
@@ -152,6 +164,7 @@ class DataVersion(TypedDict, total=False):
     description: str | None
     created_by: str | None
     created_at: str
+    source: str | None
 
 
 class ModelVersion(TypedDict, total=False):
@@ -191,6 +204,8 @@ class AliasMove(TypedDict, total=False):
     reason: str | None
     actor: str | None
     at: str
+    endpoints: list[dict[str, str]]
+    held: bool
 
 
 class Deployment(TypedDict, total=False):
@@ -200,16 +215,52 @@ class Deployment(TypedDict, total=False):
     model: str
     alias: str | None
     version: int | None
+    description: str
+    tags: dict[str, str]
+    settings: dict[str, Any]
 
 
 class Endpoint(TypedDict, total=False):
-    """A stable name that answers predictions. traffic: deployment -> percent."""
+    """A stable name that answers predictions. traffic, mirror_traffic: deployment -> percent."""
 
     name: str
     description: str | None
     traffic: dict[str, int]
+    mirror_traffic: dict[str, int]
     deployments: list[Deployment]
     scoring_uri: str
+
+
+class Rollout(TypedDict, total=False):
+    """A version on its way to an alias. phase: running, frozen, succeeded or rolled_back."""
+
+    id: str
+    endpoint: str
+    model: str
+    alias: str
+    previous: int
+    policy: dict[str, Any]
+    stage: int
+    phase: str
+    reason: str
+    created_by: str
+    created_at: str
+    ended_at: str | None
+
+
+class DriftReport(TypedDict, total=False):
+    """How the version behind a deployment did. features, prediction: measures of drift."""
+
+    deployment: str
+    model: str
+    sampling_rate: float
+    at: str | None
+    rows: int
+    has_profile: bool
+    features: list[dict[str, Any]]
+    prediction: dict[str, Any] | None
+    live: dict[str, Any]
+    breaches: list[str]
 
 
 class Prediction(TypedDict, total=False):
@@ -276,13 +327,40 @@ class Doctor(TypedDict):
     checks: list[Finding]
 
 
+class Project(TypedDict):
+    """A project."""
+
+    name: str
+
+
+class Limit(TypedDict):
+    """A concurrency limit, or the quota of a project."""
+
+    name: str
+    slots: int
+    in_use: int
+    waiting: int
+    set_by: str
+    set_at: str
+
+
+class Secret(TypedDict):
+    """A secret without its value."""
+
+    name: str
+    set_by: str
+    set_at: str
+
+
 class Token(TypedDict, total=False):
     """An access token; the secret `token` is answered once, at its creation."""
 
     id: str
     name: str
     role: str
+    project: str | None
     token: str
     created_at: str
+    last_used_at: str | None
     expires_at: str | None
     revoked_at: str | None

@@ -6,7 +6,8 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,12 @@ def save(
     """Download `path` into the file `to`, which appears when it is complete.
 
     timeout_s: from one byte to the next.
+    Raises MlqError (code `file_failed`) where the file cannot be written.
     """
-    with tempfile.NamedTemporaryFile(dir=to.parent, prefix=f".{to.name}.", delete=False) as part:
+    with (
+        writing(to),
+        tempfile.NamedTemporaryFile(dir=to.parent, prefix=f".{to.name}.", delete=False) as part,
+    ):
         try:
             with session.stream(path, params=params, timeout_s=timeout_s) as response:
                 expected = response.headers.get("Content-Length")
@@ -47,18 +52,32 @@ def save(
     return to
 
 
+@contextmanager
+def writing(to: Path) -> Iterator[None]:
+    """Say in words that `to` cannot be written, in place of a temporary file's OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise MlqError(
+            f"{to} cannot be written: {error.strerror or error}.",
+            code="file_failed",
+            hint="Name a place where you may write.",
+        ) from error
+
+
 def save_tree(
     session: Session, path: str, *, to: Path, params: Mapping[str, Any] | None = None
 ) -> Path:
     """Download the tar at `path` and unpack it into the new folder `to`.
 
     Raises ConflictError when `to` exists already, MlqError for a member that is not a plain file
-    or folder below it.
+    or folder below it, or where nothing can be written (code `file_failed`).
     """
     if to.exists():
         raise ConflictError(f"{to} exists already.", hint="Name another folder, or remove it.")
-    to.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=to.parent, prefix=f".{to.name}."))
+    with writing(to):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=to.parent, prefix=f".{to.name}."))
     try:
         packed = save(session, path, to=work / "package.tar", params=params)
         folder = work / "tree"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from mlq.client.documents import Job, Output
-from mlq.client.downloads import save, save_tree
+from mlq.client.documents import Git, Job, Output
+from mlq.client.downloads import save, save_tree, writing
 from mlq.client.events import Event, follow
+from mlq.client.paths import locate
 from mlq.client.problems import TimedOutError
 from mlq.client.session import Session
 from mlq.lifecycle import is_terminal
@@ -32,8 +34,11 @@ class Jobs:
         media_type: str = "application/yaml",
         idempotency_key: str | None = None,
         force_rerun: bool = False,
+        git: Git | None = None,
     ) -> Job:
         """Submit a job: a text of `media_type`, or a mapping that is sent as JSON.
+
+        git: what its code is submitted from; a `diff` has been uploaded.
 
         Without an idempotency key one is made, so that a try that is repeated submits one job.
         Raises SpecError with every problem of the document.
@@ -50,6 +55,7 @@ class Jobs:
                 headers={
                     "Content-Type": media_type,
                     "Idempotency-Key": idempotency_key or uuid.uuid4().hex,
+                    **({"Mlq-Git": json.dumps(git)} if git is not None else {}),
                 },
             ),
         )
@@ -79,38 +85,65 @@ class Jobs:
 
     def get(self, ref: str, *, depth: int | None = None) -> Job:
         """A job with its children; depth: levels of them, 1 by default."""
-        return cast(Job, self._session.json("GET", f"/v1/jobs/{ref}", params={"depth": depth}))
+        return cast(
+            Job, self._session.json("GET", locate("/v1/jobs/{}", ref), params={"depth": depth})
+        )
 
     def children(self, ref: str) -> Iterator[Job]:
         """All children in order, page after page."""
-        return self._session.pages(f"/v1/jobs/{ref}/children", limit=None)
+        return self._session.pages(locate("/v1/jobs/{}/children", ref), limit=None)
 
     def cancel(self, ref: str) -> Job:
         """Ask for the end of a job and of everything below it."""
-        return cast(Job, self._session.json("POST", f"/v1/jobs/{ref}/cancel"))
+        return cast(Job, self._session.json("POST", locate("/v1/jobs/{}/cancel", ref)))
+
+    def move(
+        self,
+        ref: str,
+        *,
+        priority: int | None = None,
+        to: str | None = None,
+        before: str | None = None,
+    ) -> Job:
+        """Change a waiting job's priority, or its place: `front`, `back`, or before another."""
+        body = {"priority": priority, "to": to, "before": before}
+        return cast(Job, self._session.json("POST", locate("/v1/jobs/{}/move", ref), json=body))
 
     def resume(self, ref: str) -> Job:
         """Run what did not succeed again. Raises ConflictError unless the root has finished."""
-        return cast(Job, self._session.json("POST", f"/v1/jobs/{ref}/resume"))
+        return cast(Job, self._session.json("POST", locate("/v1/jobs/{}/resume", ref)))
 
     def archive(self, ref: str) -> Job:
         """Leave a finished job out of the lists."""
-        return cast(Job, self._session.json("POST", f"/v1/jobs/{ref}/archive"))
+        return cast(Job, self._session.json("POST", locate("/v1/jobs/{}/archive", ref)))
 
-    def spec(self, ref: str) -> str:
-        """The document as it was submitted."""
-        return self._session.request("GET", f"/v1/jobs/{ref}/spec").text
+    def delete(self, ref: str) -> None:
+        """Delete a finished job with its metrics and logs."""
+        self._session.request("DELETE", f"/v1/jobs/{ref}")
+
+    def spec(self, ref: str) -> tuple[str, str]:
+        """The document of the whole job as it was submitted, and its media type."""
+        response = self._session.request("GET", locate("/v1/jobs/{}/spec", ref))
+        kind = response.headers.get("content-type", "application/json").partition(";")[0]
+        return response.content.decode(), kind
+
+    def diff(self, ref: str) -> str:
+        """How the job's code differed from its commit, as git writes it. Raises NotFoundError."""
+        response = self._session.request("GET", locate("/v1/jobs/{}/diff", ref))
+        return response.content.decode(errors="replace")
 
     def metrics(self, ref: str, *, key: str | None = None) -> Sequence[dict[str, Any]]:
         """Everything that was measured: {key, step, value, at, attempt}, in order."""
         params = {"key": key}
-        path = f"/v1/jobs/{ref}/metrics"
+        path = locate("/v1/jobs/{}/metrics", ref)
         page = self._session.json("GET", path, params=params)
         return cast("Sequence[dict[str, Any]]", page["items"])
 
     def outputs(self, ref: str) -> dict[str, Output]:
         """What the job gives back, by name."""
-        return cast("dict[str, Output]", self._session.json("GET", f"/v1/jobs/{ref}/outputs"))
+        return cast(
+            "dict[str, Output]", self._session.json("GET", locate("/v1/jobs/{}/outputs", ref))
+        )
 
     def download(self, ref: str, name: str, *, to: Path) -> Path:
         """Save one output below the folder `to`; return the file, or the folder of a tree.
@@ -118,11 +151,13 @@ class Jobs:
         A literal is saved as `NAME.json`.
         """
         output = self.outputs(ref)[name]
-        path = f"/v1/jobs/{ref}/outputs/{name}"
-        to.mkdir(parents=True, exist_ok=True)
+        path = locate("/v1/jobs/{}/outputs/{}", ref, name)
+        with writing(to):
+            to.mkdir(parents=True, exist_ok=True)
         if "digest" not in output:
             target = to / f"{name}.json"
-            target.write_text(json.dumps(output.get("value"), indent=2) + "\n")
+            with writing(target):
+                target.write_text(json.dumps(output.get("value"), indent=2) + "\n")
             return target
         if output.get("kind") == "tree":
             return save_tree(self._session, path, to=to / name, params={"format": "tar"})
@@ -135,7 +170,7 @@ class Jobs:
 
         follow_on: go on as they are written, until the job has ended.
         """
-        path = f"/v1/jobs/{ref}/logs"
+        path = locate("/v1/jobs/{}/logs", ref)
         if follow_on:
             params = {"attempt": attempt, "follow": "true"}
             for event in follow(self._session, path, params=params):
@@ -144,9 +179,14 @@ class Jobs:
         text = self._session.request("GET", path, params={"attempt": attempt}).text
         yield {"content": text, "stream": "stdout"}
 
+    def last_lines(self, ref: str, *, count: int) -> Sequence[str]:
+        """The last `count` lines, at most, of the whole log; it is read through, but not kept."""
+        with self._session.stream(locate("/v1/jobs/{}/logs", ref)) as response:
+            return list(deque(response.iter_lines(), maxlen=count))
+
     def events(self, ref: str, *, after: str | None = None) -> Iterator[Event]:
         """Transitions of the job's whole tree as they happen, until its root has ended."""
-        return follow(self._session, f"/v1/jobs/{ref}/events", after=after)
+        return follow(self._session, locate("/v1/jobs/{}/events", ref), after=after)
 
     def wait(
         self,

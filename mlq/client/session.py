@@ -6,11 +6,13 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from json import dumps
 from typing import Any
 
 import httpx
 
 from mlq.client.problems import UnreachableError, to_error
+from mlq.errors import MlqError, SettingsError
 
 Body = Callable[[], Iterable[bytes]]
 
@@ -31,12 +33,18 @@ class Session:
         url: str,
         token: str,
         *,
+        project: str = "",
         transport: httpx.BaseTransport | None = None,
         patience_s: float = 20.0,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        _check_address(url)
+        _check_header(
+            token, setting="MLQ_TOKEN", hint="Copy it again: letters, digits, '_' and '-'."
+        )
+        _check_header(project, setting="MLQ_PROJECT", hint="`mlq project list` shows them.")
         self.url = url.rstrip("/")
         self._patience_s = patience_s
         self._sleep = sleep
@@ -44,6 +52,8 @@ class Session:
         self._jitter = jitter
         self._answered = False
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if project:
+            headers["Mlq-Project"] = project
         self._http = httpx.Client(
             base_url=self.url,
             headers=headers,
@@ -82,6 +92,11 @@ class Session:
         timeout_s: for each try, from one byte to the next.
         Raises the MlqError that a problem document stands for, UnreachableError without an answer.
         """
+        if json is not None:
+            content, headers = (
+                _encode(json),
+                {"Content-Type": "application/json", **(headers or {})},
+            )
         safe = method in _SAFE or "Idempotency-Key" in (headers or {})
         started = self._clock()
         tries = 0
@@ -94,7 +109,6 @@ class Session:
                     path,
                     params=_drop_none(params),
                     headers=headers,
-                    json=json,
                     content=body() if body is not None else content,
                     timeout=httpx.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s,
                 )
@@ -170,6 +184,42 @@ class Session:
             f"No answer from {self.url} ({words}).",
             hint="Start a server with `mlq up`, or set MLQ_API_URL to the address of one.",
         )
+
+
+def _check_address(url: str) -> None:
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        address = httpx.URL("")
+    if address.scheme not in {"http", "https"} or not address.host:
+        raise SettingsError(
+            f"MLQ_API_URL is {url!r:.200}, which is not the address of a server.",
+            hint="Write it with its scheme: http://HOST:PORT.",
+        )
+
+
+def _check_header(value: str, *, setting: str, hint: str) -> None:
+    """Refuse what no header can carry, without saying it: it may be a secret."""
+    if not all("!" <= character <= "~" for character in value):
+        raise SettingsError(
+            f"{setting} holds a character that it cannot have: a blank, a line break or one "
+            "beyond ASCII.",
+            hint=hint,
+        )
+
+
+def _encode(value: Any) -> bytes:
+    """JSON. Raises MlqError for numbers that it has no form for."""
+    try:
+        text = dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    except ValueError:
+        raise MlqError(
+            "One of the numbers is NaN or infinite (or too large to be anything else), and JSON "
+            "has neither.",
+            code="invalid",
+            hint="Write null for what is missing.",
+        ) from None
+    return text.encode()
 
 
 def _drop_none(params: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from mlq.client.documents import Job, Progress, Trial
 from mlq.client.downloads import save
+from mlq.client.paths import locate
 from mlq.client.session import Session
 
 
@@ -34,33 +35,37 @@ class Sweeps:
         Those without the value come last. state: only of this one; `pruned` for those that early
         termination stopped. limit: None for all.
         """
-        path = f"/v1/jobs/{ref}/trials"
+        path = locate("/v1/jobs/{}/trials", ref)
         return list(self._session.pages(path, limit=limit, sort=sort, state=state))
 
     def best(self, ref: str) -> Progress:
         """How the best value came about: each trial that was better than all before it."""
-        return cast(Progress, self._session.json("GET", f"/v1/jobs/{ref}/trials/best"))
+        return cast(Progress, self._session.json("GET", locate("/v1/jobs/{}/trials/best", ref)))
 
     def importance(self, ref: str) -> dict[str, float]:
         """How much each parameter matters: shares of 1, the largest first; empty for few trials."""
-        answer = self._session.json("GET", f"/v1/jobs/{ref}/trials/importance", timeout_s=300)
+        answer = self._session.json(
+            "GET", locate("/v1/jobs/{}/trials/importance", ref), timeout_s=300
+        )
         return cast("dict[str, float]", answer["importance"])
 
     def export(self, ref: str, *, to: Path, form: str = "csv") -> Path:
         """Save all trials into the file `to`. form: `csv`, or `optuna` for a study file."""
-        path = f"/v1/jobs/{ref}/trials/export"
+        path = locate("/v1/jobs/{}/trials/export", ref)
         return save(self._session, path, to=to, params={"format": form}, timeout_s=300)
 
     def pause(self, ref: str) -> Job:
         """Finish the trials that run and begin no others, until `client.jobs.resume`."""
-        return cast(Job, self._session.json("POST", f"/v1/jobs/{ref}/pause"))
+        return cast(Job, self._session.json("POST", locate("/v1/jobs/{}/pause", ref)))
 
     def set_limits(self, ref: str, **limits: float | None) -> Job:
         """Change max_total_trials, max_concurrent_trials or timeout; None takes a limit away."""
-        return cast(Job, self._session.json("PATCH", f"/v1/jobs/{ref}/limits", json=limits))
+        return cast(
+            Job, self._session.json("PATCH", locate("/v1/jobs/{}/limits", ref), json=limits)
+        )
 
     def add_trials(self, ref: str, points: Sequence[Mapping[str, Any]]) -> list[int]:
         """Try these points too; each has a value for every swept parameter. Returns the numbers."""
         body = {"points": [dict(point) for point in points]}
-        answer = self._session.json("POST", f"/v1/jobs/{ref}/trials", json=body)
+        answer = self._session.json("POST", locate("/v1/jobs/{}/trials", ref), json=body)
         return cast("list[int]", answer["trials"])

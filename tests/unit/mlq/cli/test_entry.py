@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +158,24 @@ def test_a_setting_that_makes_no_sense_is_named(
     monkeypatch.setenv("MLQ_PORT", "many")
     assert main(["job", "list"]) == 2
     assert "MLQ_PORT" in capsys.readouterr().err
+
+
+def test_what_is_no_file_is_not_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert main(["data", "create", "x", "-p", str(pipe)]) == 2
+    assert "--path" in (said := capsys.readouterr().err)
+    assert "neither a file nor a folder" in said
+
+
+def test_where_nobody_answers_a_question_the_option_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert main(["data", "delete", "x:1"]) == 2
+    assert "--yes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

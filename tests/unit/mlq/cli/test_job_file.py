@@ -33,6 +33,8 @@ class Store:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         digest = request.url.path.rpartition("/")[2]
+        if request.url.path.startswith("/v1/components/"):
+            return httpx.Response(404)
         if request.method == "HEAD":
             return httpx.Response(200 if digest in self.blobs else 404)
         self.blobs[digest] = request.read()
@@ -70,7 +72,7 @@ def test_local_data_is_uploaded_from_beside_the_file(
     folder: Path, client: Client, store: Store
 ) -> None:
     said: list[str] = []
-    text, media_type, _ = prepare(folder / "job.yml", client=client, say=said.append)
+    text, media_type, *_ = prepare(folder / "job.yml", client=client, say=said.append)
     digest = hashlib.sha256(b"x,y\n1,2\n").hexdigest()
     assert media_type == "application/json"
     path = json.loads(text)["jobs"]["prep"]["inputs"]["data"]["path"]
@@ -144,9 +146,40 @@ def test_a_name_replaces_the_files(folder: Path, client: Client) -> None:
 def test_what_the_server_finds_is_said_with_the_line_of_the_file(
     folder: Path, client: Client
 ) -> None:
-    *_, written = prepare(folder / "job.yml", client=client, name="mine")
+    written = prepare(folder / "job.yml", client=client, name="mine").written
     found = SpecProblem("jobs.prep.inputs.data.path", "There is no such asset.", line=99)
     with pytest.raises(SpecError) as caught, placed(written):
         raise SpecError([found])
     line = 1 + JOB.splitlines().index(next(at for at in JOB.splitlines() if "my data" in at))
     assert caught.value.message.startswith(f"{folder / 'job.yml'}:{line}: jobs.prep.inputs.data")
+
+
+def test_a_folder_of_data_is_sent_by_content(folder: Path, client: Client, store: Store) -> None:
+    (folder / "rows").mkdir()
+    (folder / "rows" / "a.csv").write_text("x\n1\n")
+    (folder / "job.yml").write_text(
+        "command: ls ${{inputs.rows}}\ninputs: {rows: {type: uri_folder, path: ./rows}}\n"
+    )
+    entry = {
+        "digest": hashlib.sha256(b"x\n1\n").hexdigest(),
+        "mode": 0o644,
+        "path": "a.csv",
+        "size_bytes": 4,
+    }
+    manifest = json.dumps({"entries": [entry]}, sort_keys=True, separators=(",", ":")).encode()
+    digest = hashlib.sha256(manifest).hexdigest()
+    store.blobs[digest] = manifest  # there already: nothing is sent
+    text, *_ = prepare(folder / "job.yml", client=client)
+    assert json.loads(text)["inputs"]["rows"]["path"] == f"artifact:sha256:{digest}/rows"
+
+
+def test_a_conda_file_is_written_out(folder: Path, client: Client) -> None:
+    (folder / "conda.yml").write_text("dependencies: [pip, {pip: [tomli]}]\n")
+    (folder / "job.yml").write_text("command: x\nenvironment: {conda_file: ./conda.yml}\n")
+    text, *_ = prepare(folder / "job.yml", client=client)
+    assert json.loads(text)["environment"] == {
+        "conda_file": {"dependencies": ["pip", {"pip": ["tomli"]}]}
+    }
+    (folder / "conda.yml").unlink()
+    with pytest.raises(SpecError, match=r"The conda file conda\.yml cannot be read"):
+        prepare(folder / "job.yml", client=client)

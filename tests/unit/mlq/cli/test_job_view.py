@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from rich.console import Console, RenderableType
 
-from mlq.cli.job_view import find_failed, render_job, render_steps
+from mlq.cli.job_stream import Lines
+from mlq.cli.job_view import find_failed, render_canceled, render_job, render_steps
 from mlq.client.documents import Job
 
 NOW = datetime(2026, 11, 23, 8, 0, 10, tzinfo=UTC)
@@ -90,3 +91,50 @@ def test_show_fits_80_columns_and_ends_with_whole_errors() -> None:
 def test_the_failure_to_look_at_is_the_leaf() -> None:
     assert find_failed(PIPELINE)["name"] == "train"
     assert find_failed(make("alone", "failed"))["name"] == "alone"
+
+
+def test_what_to_try_next_is_said() -> None:
+    error = {"code": "unknown_metric", "message": "No.", "hint": "Did you mean 'f1'?"}
+    lines = draw(render_job(make("alone", "failed", error=error), url="http://h/j", now=NOW))
+    assert any(line.split()[:1] == ["hint"] and "Did you mean 'f1'?" in line for line in lines)
+
+
+def test_a_cancel_says_what_is_still_to_come() -> None:
+    _, words, look = draw(render_canceled(PIPELINE))
+    assert "Cancel was requested" in words
+    assert look == f"Follow it: mlq job stream {PIPELINE['id'][:16]}"
+    assert len(draw(render_canceled(make("a", "canceled")))) == 1
+
+
+def test_of_a_failed_job_the_last_lines_and_where_the_others_are() -> None:
+    bad = make("train", "failed")
+    job = make("churn", "failed", type="pipeline", children=[make("prep"), bad])
+    lines = draw(render_job(job, url="http://h/j", now=NOW, last_lines=["epoch 1", "[boom]"]))
+    assert lines[-5:] == [
+        "train printed last:",
+        "  epoch 1",
+        "  [boom]",
+        "",
+        f"The whole log: mlq job stream {bad['id'][:16]} --logs",
+    ]
+    lines = draw(render_job(job, url="http://h/j", now=NOW))
+    assert "train printed last:" not in lines
+    assert lines[-1].startswith("The whole log")
+
+
+def test_why_a_step_was_skipped() -> None:
+    bad = make("bad", "failed", error={"code": "x", "message": "No."})
+    told = {"started_at": None, "reason": "upstream"}
+    after = make("after", "skipped", upstreams=[bad["id"]], **told)
+    later = make("later", "skipped", upstreams=[after["id"]], **told)
+    apart = make("apart", "skipped", upstreams=[], **told)
+    job = make("p", "failed", type="pipeline", children=[bad, after, later, apart])
+    ends = [" ".join(line.split()) for line in draw(render_steps(job, now=NOW), width=160)]
+    assert ends[1:] == [
+        "– after skipped needs bad, which failed",
+        "– later skipped needs after, which was skipped",
+        "– apart skipped stopped: step bad failed; set continue_on_step_failure to let "
+        "independent steps go on",
+    ]
+    lines = list(Lines().of(job))
+    assert "stopped: step bad failed" in lines[-1]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from mlq.cli.job_stream import Lines
 from mlq.cli.job_view import render_job, render_job_in_short, render_steps, say_detail
+from mlq.cli.output import print_noted
 from mlq.cli.sweep_view import (
     Pace,
     Paces,
     facts,
     milestone,
+    say_missed,
     say_params,
     say_progress,
+    say_trial_error,
     trial_columns,
 )
 from mlq.client.documents import Job, Sweep, Trial
@@ -56,8 +61,41 @@ def test_a_sweep_that_waits_says_why_and_a_paused_one_how_far_it_is() -> None:
     paused = tune(waiting_for="paused")
     paused["sweep"]["paused_at"] = "2026-11-23T08:00:00Z"
     assert say_detail(paused).startswith("12/40 trials  1 running  2 failed  paused  best")
+    paused["sweep"]["counts"] = {**NONE, "succeeded": 40}
+    assert f"paused: mlq job resume {paused['id'][:16]} ends it" in say_detail(paused)
     pending = tune("pending", waiting_for="waiting for prep")
     assert say_detail(pending) == "waiting for prep"
+
+
+def test_a_target_that_was_missed_is_said() -> None:
+    ended = tune("succeeded")
+    assert "target 0.99 was not reached  best roc_auc" in say_progress(ended)
+    assert say_missed(tune("succeeded", reason="target")) == ""
+    assert say_missed(tune()) == ""  # it may still be
+    ended["sweep"]["best"] = {"number": 9, "id": "y", "value": 0.99, "params": {}}
+    assert say_missed(ended) == ""  # by the last trial, when nothing was left to stop
+    rounds = [tune("succeeded"), tune("succeeded"), tune("skipped")]
+    rule = {"rounds": {"goal": "maximize"}}
+    repeated = make("again", "succeeded", type="pipeline", children=rounds, params=rule)
+    assert say_missed(repeated) == "target 0.99 was not reached in 2 rounds"
+    assert any("in 2 rounds; the" in line for line in draw(render_job(repeated, url="http://h")))
+    # a pipeline with a sweep among its steps is not repeated
+    assert say_missed(make("p", "succeeded", type="pipeline", children=[ended])) == ""
+
+
+def test_why_a_trial_failed_stands_below_it_whole() -> None:
+    error = " ".join(f"word{number}" for number in range(30))
+    trials = [
+        {"number": 0, "state": "failed", "params": {"lr": 1}, "error": {"message": error}},
+        {"number": 1, "state": "succeeded", "value": 0.5, "params": {"lr": 2}, "duration_s": 1},
+    ]
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=True, color_system=None)
+    print_noted(console, trials, trial_columns(sweep()), note=say_trial_error)
+    head, failed, *told, succeeded = (line.rstrip() for line in file.getvalue().splitlines())
+    assert (head.split()[0], failed.split()[:2]) == ("TRIAL", ["0", "failed"])
+    assert " ".join(" ".join(told).split()) == error
+    assert succeeded.split()[:2] == ["1", "succeeded"]
 
 
 def test_values_are_said_as_people_write_them() -> None:
@@ -135,7 +173,7 @@ def test_the_facts_of_a_sweep() -> None:
         ),
         (
             {"state": "failed", "error": {"message": "Boom.\nline 2"}, "params": {"lr": 1}},
-            ["7", "failed", "", "0.3", "", "lr 1: Boom."],
+            ["7", "failed", "", "0.3", "", "lr 1"],
         ),
         (
             {"state": "canceled", "reason": "pruned", "params": None},

@@ -61,3 +61,14 @@ def test_what_is_no_tar_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(MlqError, match="cannot be unpacked"):
         save_tree(connect(server, Clock()), "/a", to=tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for to in (tmp_path / "none" / "a", tmp_path / "file" / "a", Path("/proc/a")):
+        with pytest.raises(MlqError, match=f"{to} cannot be written") as found:
+            save(connect(Server(), Clock()), "/a", to=to)
+        assert found.value.code == "file_failed"
+    for to in (tmp_path / "file" / "a", Path("/proc/a")):
+        with pytest.raises(MlqError, match=f"{to} cannot be written"):
+            save_tree(connect(Server(), Clock()), "/a", to=to)

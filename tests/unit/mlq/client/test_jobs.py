@@ -49,3 +49,9 @@ def test_wait_gives_up_and_says_how_to_come_back() -> None:
         Jobs(connect(server, clock)).wait(ID, timeout_s=3, clock=lambda: clock.now)
     assert clock.now <= 3
     assert f"mlq job stream {ID[:16]}" in caught.value.hint
+
+
+def test_of_a_log_the_last_lines() -> None:
+    server = Server(httpx.Response(200, text="one\ntwo\nthree\n"))
+    assert Jobs(connect(server, Clock())).last_lines(ID, count=2) == ["two", "three"]
+    assert server.requests[0].url.path == f"/v1/jobs/{ID}/logs"

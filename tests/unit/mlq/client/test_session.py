@@ -10,7 +10,14 @@ import pytest
 
 from mlq.client.problems import UnreachableError
 from mlq.client.session import Session
-from mlq.errors import ConflictError, MlqError, NotFoundError, SpecError, UnavailableError
+from mlq.errors import (
+    ConflictError,
+    MlqError,
+    NotFoundError,
+    SettingsError,
+    SpecError,
+    UnavailableError,
+)
 
 Answer = httpx.Response | Exception
 
@@ -65,6 +72,14 @@ def test_sends_the_token() -> None:
     server = Server(httpx.Response(200, json={"a": 1}))
     assert connect(server, Clock()).json("GET", "/v1/whoami") == {"a": 1}
     assert server.requests[0].headers["Authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e400])
+def test_numbers_that_json_has_not_are_refused_in_words(value: float) -> None:
+    server = Server()
+    with pytest.raises(MlqError, match="NaN or infinite"):
+        connect(server, Clock()).json("POST", "/v1/jobs", json={"rows": [{"x": value}]})
+    assert server.requests == []
 
 
 def test_get_is_tried_again_until_it_is_answered() -> None:
@@ -194,3 +209,17 @@ def test_pages_are_read_to_the_limit() -> None:
     assert list(connect(server, Clock()).pages("/a", limit=3, state=None)) == [1, 2, 3]
     assert server.requests[1].url.params["cursor"] == "c"
     assert "state" not in server.requests[0].url.params
+
+
+@pytest.mark.parametrize("url", ["foo", "", "ftp://a", "http://", "localhost:8420"])
+def test_what_is_no_address_is_said_to_be_none(url: str) -> None:
+    with pytest.raises(SettingsError, match="MLQ_API_URL") as found:
+        Session(url, "t")
+    assert "http://HOST:PORT" in found.value.hint
+
+
+@pytest.mark.parametrize("token", ["mlq_é", "mlq_a\nmlq_b", "mlq a"])
+def test_a_token_that_no_header_carries_is_refused_and_not_repeated(token: str) -> None:
+    with pytest.raises(SettingsError, match="MLQ_TOKEN") as found:
+        Session("http://mlq.test", token)
+    assert "mlq_" not in str(found.value.as_dict())

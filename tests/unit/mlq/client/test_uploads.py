@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mlq.client.uploads import upload
-from mlq.errors import ConflictError
+from mlq.client.uploads import hash_file, upload
+from mlq.errors import ConflictError, MlqError
 from tests.unit.mlq.client.test_session import Clock, connect
 
 
@@ -63,3 +63,9 @@ def test_a_file_that_changes_meanwhile_is_not_stored(tmp_path: Path) -> None:
     with pytest.raises(ConflictError, match="changed while it was sent"):
         upload(connect(store, Clock()), file)
     assert store.blobs == {}
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MlqError, match="none cannot be read: No such file") as found:
+        hash_file(tmp_path / "none")
+    assert found.value.code == "file_failed"
