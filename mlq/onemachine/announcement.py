@@ -9,6 +9,8 @@ from pathlib import Path
 
 WIDTH = 80
 _LABEL = 11
+#: 10 minutes: `mlq.service.tokens.LOGIN_LIFETIME_S`.
+LINK_NOTE = "(logs in once, within 10 minutes; later: by the token below)"
 
 
 def compose(
@@ -21,7 +23,7 @@ def compose(
     forwarding: str | None = None,
 ) -> str:
     """The block. login: one-time token; workers: such as `2 x cpu`; forwarding: an ssh command."""
-    rows = [("Console", f"{api_url}/login?token={login}"), ("", "(this link logs in once)")]
+    rows = [("Console", f"{api_url}/login?token={login}"), ("", LINK_NOTE)]
     if has_flower:
         rows.append(("Flower", f"{api_url}/flower/"))
     rows += [
@@ -34,6 +36,14 @@ def compose(
     if forwarding:
         lines += ["", "From your own computer, forward the port first:", f"  {forwarding}"]
     return "\n".join([*lines, "", "Ctrl-C stops everything."])
+
+
+def farewell(*, drain_grace_s: float) -> str:
+    """What is said when the end was asked for. drain_grace_s: what running steps are given."""
+    return (
+        f"Stopping: running steps have {drain_grace_s:g} s to end, then they are handed back.\n"
+        "Ctrl-C again hurries; nothing is lost, they run anew after the next start."
+    )
 
 
 def forwarding_line(environ: Mapping[str, str], *, host: str, port: int) -> str | None:

@@ -14,6 +14,9 @@ from mlq.onemachine.home import BROKER_FOLDER
 from mlq.onemachine.ports import LOOPBACK
 from mlq.onemachine.supervisor import Service
 
+#: Asks the program `prepare` to connect to the broker as well.
+CHECK_BROKER = "--check-broker"
+
 # Workers first, while the API can still answer what they do; the broker last.
 WORKERS, FRONT, BROKER = 1, 2, 3
 #: What more than one service needs. Imported once, before any is started, so that they share the
@@ -21,7 +24,6 @@ WORKERS, FRONT, BROKER = 1, 2, 3
 COMMON = (
     "asyncio",
     "celery.app.base",
-    "celery.bin.celery",
     "kombu.transport.redis",
     "pydantic",
     "redis",
@@ -34,7 +36,6 @@ COMMON = (
     "mlq.db.queries",
     "mlq.service.jobs",
     "mlq.service.tokens",
-    "mlq_workers.process",  # Flower reads the workers' app
 )
 # After its own grace a worker needs a moment to hand back what it could not finish.
 _RELEASE_S = 5
@@ -44,13 +45,14 @@ _RELEASE_S = 5
 class Layout:
     """Addresses and numbers of one `mlq up`, decided before anything starts.
 
-    host: what the API binds; api_url: how clients of this machine reach it; allowed_hosts: names
-    beyond loopback and `host` that it answers to. The broker is embedded
-    where broker_port is set. cores: worker slots for compute `cpu`.
+    host: what the API binds, beyond loopback only with plain_http; api_url: how clients of this
+    machine reach it; allowed_hosts: names beyond loopback and `host` that it answers to. The broker
+    is embedded where broker_port is set. cores: worker slots for compute `cpu`.
     """
 
     home: Path
     host: str
+    plain_http: bool
     port: int
     api_url: str
     allowed_hosts: Sequence[str]
@@ -107,14 +109,17 @@ def broker(layout: Layout) -> Service:
 
 
 def prepare(layout: Layout, env: Mapping[str, str], result: Path) -> Service:
-    """The program that brings the database up to date."""
-    return Service("prepare", ["mlq.onemachine.prepare", str(result)], env, fork=True)
+    """The program that brings the database up to date, and asks a broker that was given."""
+    asked = [CHECK_BROKER] if layout.broker_port is None else []
+    command = ["mlq.onemachine.prepare", str(result), *asked]
+    return Service("prepare", command, env, fork=True)
 
 
 def api(layout: Layout, env: Mapping[str, str]) -> Service:
     """The API and the console."""
     own = {
         "MLQ_HOST": layout.host,
+        "MLQ_PLAIN_HTTP": str(layout.plain_http).lower(),
         "MLQ_PORT": str(layout.port),
         "MLQ_ALLOWED_HOSTS": json.dumps(layout.allowed_hosts),
         "MLQ_SERVE_URL": f"http://{LOOPBACK}:{layout.serve_port}",
@@ -155,7 +160,7 @@ def flower(layout: Layout, env: Mapping[str, str]) -> Service:
     return Service(
         name="flower",
         # options by the environment, since everybody on the machine can read a command line
-        command=["celery", "-A", "mlq_workers", "flower"],
+        command=["mlq_workers.flower"],
         env={**env, **own},
         fork=True,
         stop_rank=FRONT,

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TextIO
 from urllib.parse import urlsplit
 
+from mlq.addresses import require_safe_bind
 from mlq.errors import ConflictError, MlqError, SettingsError, UnavailableError
 from mlq.onemachine import announcement, ports, services, valkey
 from mlq.onemachine.home import LOGS_FOLDER, Home
@@ -37,6 +38,7 @@ class Options:
     broker_url: str | None = None
     artifact_url: str | None = None
     host: str | None = None
+    plain_http: bool | None = None
     port: int | None = None
     workers: int | None = None
     flower: bool = True
@@ -60,9 +62,11 @@ def run_up(options: Options, *, out: TextIO = sys.stdout, talk: TextIO = sys.std
             broker_url=options.broker_url,
             artifact_url=options.artifact_url,
             host=options.host,
+            plain_http=options.plain_http,
             port=options.port,
             api_url="",
         )
+        require_safe_bind(settings.host, plain_http=settings.plain_http)
         layout = make_layout(settings, options)
         require_free_port(layout)
         home.announce(api_url=layout.api_url, now=datetime.now(UTC).astimezone())
@@ -83,6 +87,7 @@ def make_layout(settings: Settings, options: Options) -> Layout:
     return Layout(
         home=settings.home,
         host=settings.host,
+        plain_http=settings.plain_http,
         port=settings.port,
         api_url=announcement.reachable_url(settings.host, settings.port) + settings.root_path,
         allowed_hosts=[*settings.allowed_hosts, *announcement.network_names(settings.host)],
@@ -136,7 +141,7 @@ def _run(layout: Layout, options: Options, *, home: Home, out: TextIO, talk: Tex
             took = timedelta(seconds=time.monotonic() - started_at)
             print(_block(layout, options, prepared, took=took), file=out, flush=True)
             supervisor.run()
-            report("\nStopping: workers first, running steps are handed back …")
+        report(f"\n{announcement.farewell(drain_grace_s=layout.drain_grace_s)}")
     except ServiceFailedError as error:
         lines = "\n".join(f"    {line}" for line in error.tail)
         raise UnavailableError(

@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 from mlq.onemachine import announcement
+from mlq.service import tokens
 
 LOGIN = "mlq_" + "x" * 24
 
@@ -74,3 +75,15 @@ def test_addresses_for_this_machine_and_for_others() -> None:
     assert announcement.network_url("0.0.0.0", 8420) == f"http://{socket.gethostname()}:8420"
     assert announcement.network_names("127.0.0.1") == []
     assert socket.gethostname() in announcement.network_names("0.0.0.0")
+
+
+def test_the_block_says_for_how_long_its_link_is_good() -> None:
+    assert tokens.LOGIN_LIFETIME_S == 10 * 60
+    assert "within 10 minutes" in compose()
+
+
+def test_the_farewell_says_how_long_it_may_take() -> None:
+    text = announcement.farewell(drain_grace_s=30)
+    assert "30 s" in text
+    assert "Ctrl-C again" in text
+    assert max(map(len, text.splitlines())) <= announcement.WIDTH

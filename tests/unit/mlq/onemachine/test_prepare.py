@@ -7,6 +7,7 @@ import pytest
 
 from mlq.db import Database
 from mlq.onemachine import prepare
+from mlq.onemachine.ports import find_free_port
 from mlq.service import tokens
 
 
@@ -76,3 +77,41 @@ def test_without_any_token_it_is_said_what_to_set(home: Path) -> None:
 def test_gpus_as_the_setting_says() -> None:
     assert prepare.count_gpus("none") == 0
     assert prepare.count_gpus("0, 2,") == 2
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_broker_that_does_not_answer_is_told_before_the_database_is_touched(
+    home: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    port = find_free_port()
+    monkeypatch.setenv("MLQ_BROKER_URL", f"{scheme}://me:sesame@127.0.0.1:{port}")
+
+    assert prepare.main(home / "result", asks_broker=True) == 1
+
+    error = json.loads((home / "result").read_text())["error"]
+    assert error["code"] == "broker_unavailable"
+    assert "does not answer" in error["message"]
+    assert f"127.0.0.1:{port}" in error["hint"]
+    assert "MLQ_BROKER_URL" in error["hint"]
+    assert "sesame" not in json.dumps(error)
+    assert not (home / "mlq.db").exists()
+
+
+def test_a_broker_of_another_kind_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLQ_BROKER_URL", "kafka://host")
+
+    assert prepare.main(home / "result", asks_broker=True) == 1
+
+    assert "kafka" in json.loads((home / "result").read_text())["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("given", "masked", "said"),
+    [
+        ("redis://127.0.0.1:1/0", "redis://:**@127.0.0.1:1/0", "redis://127.0.0.1:1/0"),
+        ("amqp://guest@h:1//", "amqp://guest:**@h:1//", "amqp://guest@h:1//"),
+        ("redis://:PASSWORD@h:1/0", "redis://:**@h:1/0", "redis://:**@h:1/0"),
+    ],
+)
+def test_no_password_is_masked_that_is_not_there(given: str, masked: str, said: str) -> None:
+    assert prepare.say_address(given, masked) == said

@@ -17,6 +17,7 @@ def layout(tmp_path: Path) -> Layout:
     (tmp_path / "broker").mkdir()
     return Layout(
         home=tmp_path,
+        plain_http=False,
         host="127.0.0.1",
         port=8420,
         api_url="http://127.0.0.1:8420",
@@ -101,3 +102,12 @@ def test_the_api_hears_of_flower_only_where_it_runs(layout: Layout) -> None:
 def test_flower_only_shows(layout: Layout) -> None:
     assert services.flower(layout, {}).env["FLOWER_READ_ONLY"] == "true"
     assert services.flower(layout, {}).env["FLOWER_ADDRESS"] == "127.0.0.1"
+
+
+def test_a_broker_that_was_given_is_asked_first(layout: Layout) -> None:
+    given = replace(layout, broker_port=None)
+    env = layout.environment({})
+
+    assert services.CHECK_BROKER in services.prepare(given, env, Path("result")).command
+    # that of mlq itself starts meanwhile
+    assert services.CHECK_BROKER not in services.prepare(layout, env, Path("result")).command
