@@ -17,6 +17,7 @@ from celery import Celery
 from celery.canvas import Signature
 from kombu.exceptions import OperationalError
 
+from mlq import crash
 from mlq.db.window import Delivery, Link
 from mlq.errors import SettingsError, UnavailableError
 from mlq.settings import Settings
@@ -131,7 +132,9 @@ class Broker:
         try:
             with self._connection(), self.app.producer_pool.acquire(block=True) as producer:
                 for delivery in deliveries:
+                    crash.reach("message.before_publish")
                     self._send(delivery, producer)
+                    crash.reach("message.after_publish")
         except (OperationalError, ConnectionError, TimeoutError) as error:
             raise UnavailableError(
                 f"The broker takes no messages: {error}",

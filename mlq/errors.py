@@ -6,6 +6,7 @@ MlqError                     base: a stable `code`, a message, a `hint`
 ├── ConflictError            asked for something the present state does not allow
 ├── ForbiddenError           the token's role does not reach this far
 ├── UnauthorizedError        no token, or one that is not known
+│   └── TooManyFailuresError  too many of these from one address
 ├── TooLargeError            body, file or document beyond its limit
 ├── UnavailableError         database, broker, store or server not reachable; try again
 ├── SettingsError            a setting is missing or makes no sense
@@ -115,6 +116,16 @@ class UnauthorizedError(MlqError):
     """No token, or one that is unknown, expired or revoked."""
 
     code = "unauthorized"
+
+
+class TooManyFailuresError(UnauthorizedError):
+    """Too many tokens from one address were not known. retry_after_s: when to come again."""
+
+    code = "too_many_failures"
+
+    def __init__(self, message: str, *, retry_after_s: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
 
 
 class TooLargeError(MlqError):

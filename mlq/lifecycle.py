@@ -52,21 +52,24 @@ class Role(StrEnum):
     RUNNER = "runner"  # runs trials, one after the other
     BEST = "best"  # makes the sweep's outputs from the best trial
     TRIAL = "trial"
-    ROUND = "round"  # a repeated job once, on the budget of that round
+    ROUND = "round"  # a repeated job once, or a loop's body once
 
 
 class JobType(StrEnum):
-    """What a job is. Leaves are executed by a worker, inner jobs follow their children."""
+    """What a job is. Leaves are executed by a worker; inner jobs follow children, or a person."""
 
     COMMAND = "command"
     PIPELINE = "pipeline"
     SWEEP = "sweep"
     PARALLEL = "parallel"
+    APPROVAL = "approval"  # waits for a person, and holds no worker
+    IF_ELSE = "if_else"  # chooses between steps, in the transaction that ends what it waits for
+    DO_WHILE = "do_while"  # repeats its body as long as that says so
 
 
 LIVE = frozenset({State.PENDING, State.QUEUED, State.RUNNING, State.WAITING})
 TERMINAL = frozenset(State) - LIVE
-INNER_TYPES = frozenset({JobType.PIPELINE, JobType.SWEEP})
+INNER_TYPES = frozenset(JobType) - {JobType.COMMAND, JobType.PARALLEL}
 
 #: transition -> (states it leaves, states it may enter)
 TRANSITIONS: Mapping[str, tuple[frozenset[State], frozenset[State]]] = {
@@ -90,6 +93,11 @@ TRANSITIONS: Mapping[str, tuple[frozenset[State], frozenset[State]]] = {
     "skip": (frozenset({State.PENDING, State.QUEUED}), frozenset({State.SKIPPED})),
     "reopen": (TERMINAL, frozenset({State.PENDING})),
 }
+
+
+def say_end(state: str) -> str:
+    """What a job did that ended in `state`, as words: `it succeeded`, `it was canceled`."""
+    return f"it {state}" if state in (State.SUCCEEDED, State.FAILED) else f"it was {state}"
 
 
 def is_terminal(state: str) -> bool:

@@ -20,6 +20,7 @@ DEFAULT_PORT = 8420
 SERVE_PORT = 8421
 SERVER_FILE = "server.json"
 TOKEN_FILE = "token"
+KEY_FILE = "secret.key"
 
 
 class Settings(BaseSettings):
@@ -36,18 +37,36 @@ class Settings(BaseSettings):
     api_url: str = Field(default="", description="Address of the API, for clients.")
     token: SecretStr = Field(default=SecretStr(""), description="Bearer token, for clients.")
 
+    project: str = Field(default="", description="Project to keep to, for clients.")
+
     host: str = Field(default="127.0.0.1", description="Address the API binds.")
+    plain_http: bool = Field(
+        default=False, description="Bind other addresses than loopback without TLS."
+    )
     port: int = Field(default=DEFAULT_PORT, ge=1, le=65535, description="Port of the API.")
     root_path: str = Field(default="", description="Path prefix behind a reverse proxy.")
     allowed_hosts: list[str] = Field(default=[], description="Further Host names to answer to.")
     serve_url: str = Field(
         default="", description="Address of `mlq serve`, for the API to pass on."
     )
+    serve_onnx: Literal["auto", "off"] = Field(
+        default="auto", description="Whether `mlq serve` uses ONNX where a model has it."
+    )
+    drift_s: float = Field(
+        default=60, gt=0, description="Between two looks of `mlq serve` at what was asked."
+    )
     flower_url: str = Field(default="", description="Address of Flower, for the API to pass on.")
     flower_auth: SecretStr = Field(default=SecretStr(""), description="user:password of Flower.")
+    failed_logins_per_minute: int = Field(
+        default=30, ge=1, description="Unknown tokens from one address."
+    )
     metrics_token: SecretStr = Field(default=SecretStr(""), description="Token for /metrics only.")
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Largest JSON/YAML body.")
     max_upload_bytes: int = Field(default=64 * 2**30, ge=1024, description="Largest data upload.")
+
+    data_urls: list[str] = Field(
+        default=[], description="Addresses that data may be registered from, with what is below."
+    )
 
     computes: dict[str, str] = Field(
         default={}, description="Compute names of job files -> worker tags, as JSON."
@@ -77,7 +96,39 @@ class Settings(BaseSettings):
     max_lost: int = Field(default=3, ge=1, description="Attempts lost with their worker, at most.")
     max_log_bytes: int = Field(default=16 * 2**20, ge=4096, description="Kept log of one attempt.")
 
+    keep_jobs_s: float | None = Field(
+        default=None, ge=0, description="Of whole jobs that ended and made no model."
+    )
+    keep_logs_s: float | None = Field(default=None, ge=0, description="Of logs of ended jobs.")
+    keep_metrics_s: float | None = Field(
+        default=None, ge=0, description="Of ended jobs' metrics but for the last values."
+    )
+    keep_events_s: float | None = Field(
+        default=None, ge=0, description="Of the history of jobs that are gone, and of acts."
+    )
+    keep_unnamed_s: float | None = Field(
+        default=None, ge=3600, description="Of artifacts that nothing names any more."
+    )
+
+    secret_key: SecretStr = Field(
+        default=SecretStr(""), description="Key of secrets; else the file secret.key in MLQ_HOME."
+    )
+    webhook_hosts: list[str] = Field(
+        default=[], description="Hosts of webhooks that may be in the inner network."
+    )
+    smtp_url: SecretStr = Field(default=SecretStr(""), description="Mail server of webhooks.")
+    smtp_sender: str = Field(default="", description="Whom mails of webhooks come from.")
+
+    hide_home: bool = Field(
+        default=False, description="Keep commands from the files in MLQ_HOME; needs Landlock."
+    )
     gpus: str = Field(default="auto", description="auto, none, or a list such as 0,1.")
+    environment_keep_s: float = Field(
+        default=14 * 86400, ge=0, description="Of a Python environment that no step has used."
+    )
+    warm_modules: str = Field(
+        default="auto", description="auto, none, or modules that scripts start with, by commas."
+    )
 
     @field_validator("home")
     @classmethod

@@ -9,10 +9,11 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from mlq.db import registry
+from mlq.db import garbage, registry
+from mlq.db.projects import DEFAULT, owned_blobs
 from mlq.db.registry import Kind
 from mlq.errors import NotFoundError
-from mlq.service import data, models
+from mlq.service import data, models, projects
 from mlq.service.names import invalid
 from mlq.spec.references import BadReferenceError, parse_asset
 
@@ -75,31 +76,34 @@ def parse(text: str) -> Reference:
     return Reference("model", match["model"], label, is_alias)
 
 
-def resolve(conn: Connection, references: Iterable[str]) -> dict[str, Asset]:
-    """What each reference stands for now, by its text.
+def resolve(
+    conn: Connection, references: Iterable[str], *, project: str | None = None
+) -> dict[str, Asset]:
+    """What each reference stands for now, by its text. project: only what belongs to it.
 
     Raises NotFoundError with the nearest name; MlqError (code `invalid`) for what is no reference.
     """
-    return {text: _find(conn, parse(text)) for text in dict.fromkeys(references)}
+    return {text: _find(conn, parse(text), project) for text in dict.fromkeys(references)}
 
 
-def resolve_late(conn: Connection, text: str) -> Asset | None:
+def resolve_late(conn: Connection, text: str, *, project: str | None = None) -> Asset | None:
     """What an optional reference stands for now; None while there is no such thing.
 
     Raises MlqError (code `invalid`) for what is no reference.
     """
     reference = parse(text)
     try:
-        return _find(conn, reference)
+        return _find(conn, reference, project)
     except NotFoundError:
         return None
 
 
-def _find(conn: Connection, reference: Reference) -> Asset:
+def _find(conn: Connection, reference: Reference, project: str | None) -> Asset:
     if reference.kind == "artifact":
-        return _find_artifact(conn, reference)
+        return _find_artifact(conn, reference, project)
     assert reference.name is not None
     assert reference.label is not None
+    projects.require_name(conn, reference.kind, reference.name, project)
     if reference.kind == "data":
         version = data.find(conn, reference.name, version=reference.label)
         return Asset(
@@ -122,9 +126,16 @@ def _find(conn: Connection, reference: Reference) -> Asset:
     )
 
 
-def _find_artifact(conn: Connection, reference: Reference) -> Asset:
+def _find_artifact(conn: Connection, reference: Reference, project: str | None) -> Asset:
     assert reference.digest is not None
+    garbage.pardon(conn, [reference.digest])
     stored = registry.find_artifact(conn, reference.digest)
+    if (
+        stored is not None
+        and project not in (None, DEFAULT)
+        and not owned_blobs(conn, [stored.digest], project)
+    ):
+        stored = None
     if stored is None:
         raise NotFoundError(
             f"There is no artifact {reference.digest}.",

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
+from mlq.db.projects import DEFAULT
 from mlq.db.transitions import entry_computes
-from mlq.lifecycle import INNER_TYPES, Role
+from mlq.lifecycle import INNER_TYPES, JobType, Role
 from mlq.service.assets import Asset
 from mlq.spec.plan import Plan, PlannedJob, Source, spec_digest
 
@@ -34,10 +35,13 @@ class Blueprint:
     computes: Set[str]
 
 
-def draw(plan: Plan, *, document: str, media_type: str) -> Blueprint:
+def draw(
+    plan: Plan, *, document: str, media_type: str, components: Mapping[str, str] | None = None
+) -> Blueprint:
     """Work out what every submission of `plan` has in common.
 
-    document: the text as submitted, kept for cloning and export.
+    document: the text as submitted, kept for cloning and export. components: registered ones that
+    it names -> the version that each stands for.
     """
     root_spec = {
         **plan.jobs[0].spec,
@@ -46,6 +50,8 @@ def draw(plan: Plan, *, document: str, media_type: str) -> Blueprint:
         "description": plan.description,
         "warnings": list(plan.warnings),
     }
+    if components:
+        root_spec["components"] = dict(components)
     contents = [root_spec, *(job.spec for job in plan.jobs[1:])]
     digests = [spec_digest(content) for content in contents]
     children = [0] * len(plan.jobs)
@@ -81,10 +87,12 @@ def rows(
     *,
     actor: str,
     force_rerun: bool,
+    project: str | None = None,
 ) -> list[dict[str, Any]]:
     """The columns of `jobs` that a submission gives, root first.
 
-    ids: one for each job of the plan; found: what its asset names stand for.
+    ids: one for each job of the plan; found: what its asset names stand for. project: None for
+    `default`.
     """
     plan = blueprint.plan
     return [
@@ -98,6 +106,7 @@ def rows(
             "chain_id": None if job.chain is None or job.role else ids[job.chain],
             "force_rerun": force_rerun,
             "submitted_by": actor,
+            "project": None if project == DEFAULT else project,
         }
         for job, columns in zip(plan.jobs, blueprint.columns, strict=True)
     ]
@@ -126,6 +135,7 @@ def _columns(plan: Plan, job: PlannedJob, *, digest: str, children: int) -> dict
         "ordinal": job.ordinal,
         "component": job.component,
         "compute": job.compute,
+        "demands": dict(job.demands) or None,
         "priority": plan.priority,
         "spec_digest": digest,
         "tags": dict(plan.tags if job.parent is None else job.tags),
@@ -175,10 +185,17 @@ def _input(source: Source, ids: Sequence[str], found: Mapping[str, Asset]) -> di
 
 def _inner_params(plan: Plan, job: PlannedJob, ids: Sequence[str]) -> dict[str, Any]:
     params: dict[str, Any] = {}
+    if job.type == JobType.APPROVAL:
+        return params
     if job.spec.get("continue_on_step_failure") is False:
         params["stop_on_failure"] = True
     if any(other.parent == job.index and other.type in INNER_TYPES for other in plan.jobs):
         params["has_inner"] = True
+    if "branches" in job.spec:
+        places = {other.path: other.index for other in plan.jobs}
+        params["branches"] = [
+            [ids[places[path]] for path in block] for block in job.spec["branches"]
+        ]
     if "rounds" in job.spec:
         params["rounds"] = job.spec["rounds"]
     outputs = job.spec.get("outputs")

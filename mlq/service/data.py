@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from mlq.db import events, registry
 from mlq.db.registry import Artifact, DataVersion
 from mlq.errors import NotFoundError, nearest
+from mlq.service import projects
 from mlq.service.names import check_digest, check_name, check_text, invalid
 
 TYPES = ("uri_file", "uri_folder", "mltable")
@@ -25,11 +26,15 @@ def create_version(
     actor: str,
     description: str = "",
     tags: Mapping[str, str] | None = None,
+    project: str | None = None,
+    source: str | None = None,
 ) -> tuple[DataVersion, bool]:
     """Register stored bytes as the next version of `name`, or find the version that they are.
 
     digest: of a blob for uri_file, of a tree otherwise; the caller has stored it.
-    Returns the version and whether it is new. Raises MlqError (code `invalid`).
+    source: the address that it came from.
+    Returns the version and whether it is new.
+    Raises MlqError (code `invalid`), ConflictError where the name is another project's.
     """
     check_name(name, what="data asset")
     check_digest(digest)
@@ -41,8 +46,9 @@ def create_version(
     if type == "uri_file" and size_bytes == 0:
         raise invalid(
             f"'{file_name}' is empty: it has 0 bytes, and no version of '{name}' was made.",
-            hint="With curl, send the file's bytes: --data-binary @FILE.",
+            hint="Fill it and upload it again; curl sends its bytes with --data-binary @FILE.",
         )
+    projects.own_name(conn, "data", name, project)
     registry.add_artifacts(conn, [Artifact(digest, registry.data_kind(type), size_bytes)])
     while True:
         # Whoever loses a race for a number finds the winner's row, or takes the next number.
@@ -58,6 +64,7 @@ def create_version(
             description=description,
             tags=dict(tags or {}),
             created_by=actor,
+            source=source,
         )
         if made is not None:
             events.record(
@@ -65,7 +72,8 @@ def create_version(
                 "data.create",
                 subject=made.id,
                 actor=actor,
-                detail={"digest": digest, "size_bytes": size_bytes},
+                detail={"digest": digest, "size_bytes": size_bytes}
+                | ({"source": source} if source else {}),
             )
             return made, True
 
@@ -80,10 +88,10 @@ def find(conn: Connection, name: str, *, version: int | str = "latest") -> DataV
 
 
 def list_newest(
-    conn: Connection, *, limit: int = 50, after: str | None = None
+    conn: Connection, *, limit: int = 50, after: str | None = None, project: str | None = None
 ) -> list[DataVersion]:
     """The newest version of each data asset, by name; `after` is the last name of a page."""
-    return registry.page_data(conn, limit=limit, after=after)
+    return registry.page_data(conn, limit=limit, after=after, project=project)
 
 
 def list_versions(

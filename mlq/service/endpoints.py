@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mlq.db import events, registry, routing
+from mlq.db import events, registry, rollouts, routing
+from mlq.db.projects import owner_of_job
 from mlq.db.routing import Deployment, Endpoint
 from mlq.errors import ConflictError, NotFoundError, nearest
-from mlq.service import models
+from mlq.service import models, projects
 from mlq.service.assets import parse
 from mlq.service.names import check_alias, check_name, check_text, invalid
 
@@ -22,10 +23,12 @@ def create(
     actor: str,
     description: str = "",
     tags: Mapping[str, str] | None = None,
+    project: str | None = None,
 ) -> Endpoint:
     """Make an endpoint without deployments. Raises ConflictError where there is one."""
     check_name(name, what="endpoint")
     check_text(description, what="description")
+    projects.own_name(conn, "endpoint", name, project)
     if not routing.insert_endpoint(conn, name=name, description=description, tags=tags or {}):
         raise ConflictError(f"There is an endpoint '{name}' already.")
     return _changed(conn, "endpoint.create", name, actor=actor)
@@ -52,7 +55,7 @@ def update(
 
 def delete(conn: Connection, *, name: str, actor: str) -> None:
     """Remove an endpoint with its deployments. Raises NotFoundError."""
-    _lock(conn, name)
+    _lock_free(conn, name)
     routing.delete_endpoint(conn, name)
     events.record(conn, "endpoint.delete", subject=f"endpoint:{name}", actor=actor)
     routing.raise_number(conn)
@@ -66,13 +69,8 @@ def set_traffic(
     The percents sum to 100, or are all 0. Raises NotFoundError; MlqError (code `invalid`).
     """
     check_text(reason, what="reason")
-    endpoint = _lock(conn, name)
-    known = [deployment.name for deployment in endpoint.deployments]
-    for deployment, percent in traffic.items():
-        if deployment not in known:
-            raise _no_deployment(endpoint, deployment)
-        if not isinstance(percent, int) or isinstance(percent, bool) or not 0 <= percent <= 100:
-            raise invalid(f"Traffic of '{deployment}' is a whole number from 0 to 100.")
+    endpoint = _lock_free(conn, name)
+    _check_percents(endpoint, traffic, what="Traffic")
     if sum(traffic.values()) not in (0, 100):
         raise invalid(
             f"Traffic of endpoint '{name}' sums to {sum(traffic.values())}, not to 100.",
@@ -84,6 +82,34 @@ def set_traffic(
     return _changed(conn, "endpoint.traffic", name, actor=actor, detail=detail)
 
 
+def set_mirror_traffic(
+    conn: Connection, *, name: str, mirror: Mapping[str, int], actor: str, reason: str = ""
+) -> Endpoint:
+    """Send copies of requests: deployment -> percent of them; those not named get none.
+
+    Callers get the answers of the deployments that `traffic` names, which must be others.
+    Raises NotFoundError; MlqError (code `invalid`).
+    """
+    check_text(reason, what="reason")
+    endpoint = _lock_free(conn, name)
+    _check_percents(endpoint, mirror, what="Mirrored traffic")
+    copies = {deployment: percent for deployment, percent in mirror.items() if percent}
+    for deployment in copies:
+        if endpoint.traffic[deployment]:
+            raise invalid(
+                f"Deployment '{deployment}' of '{name}' answers {endpoint.traffic[deployment]} % "
+                "of the requests and cannot get copies too.",
+                hint="Mirror to a deployment without traffic.",
+            )
+    routing.update_endpoint(conn, name, mirror_traffic=copies)
+    detail = {
+        "mirror_traffic": copies,
+        "previous": dict(endpoint.mirror_traffic),
+        "reason": reason,
+    }
+    return _changed(conn, "endpoint.mirror", name, actor=actor, detail=detail)
+
+
 def put_deployment(
     conn: Connection,
     *,
@@ -92,8 +118,14 @@ def put_deployment(
     model: str,
     actor: str,
     job_id: str | None = None,
+    description: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    project: str | None = None,
 ) -> Deployment:
-    """Make deployment `name`, or point it elsewhere.
+    """Make deployment `name`, or point it elsewhere. What is None stays as it is.
+
+    settings: see `mlq.spec.serving.DeploymentFile`.
 
     model: `models:/churn/3` stays on a version, `models:/churn@production` follows an alias.
     The first deployment of an endpoint gets all traffic, later ones none until told.
@@ -105,11 +137,12 @@ def put_deployment(
         raise invalid(
             f"'{model:.80}' is no model.", hint="Write models:/NAME/3 or models:/NAME@ALIAS."
         )
+    projects.require_name(conn, "model", reference.name, project)
     # The model's lock first: the alias must not go away before this commits.
     registry.lock_model(conn, reference.name)
     label = reference.label or "latest"
     found = models.find_version(conn, reference.name, version=label)
-    before = _lock(conn, endpoint)
+    before = _lock_free(conn, endpoint)
     follows = reference.is_alias
     routing.put_deployment(
         conn,
@@ -118,6 +151,7 @@ def put_deployment(
         model=reference.name,
         alias=label if follows else None,
         version=None if follows else found.version,
+        **_given(description=description, tags=tags, settings=settings),
     )
     traffic = {name: 100} if not before.deployments else _positive(before)
     routing.update_endpoint(conn, endpoint, traffic=traffic)
@@ -134,7 +168,7 @@ def put_deployment(
 
 def delete_deployment(conn: Connection, *, endpoint: str, name: str, actor: str) -> None:
     """Remove a deployment. Raises NotFoundError; ConflictError while it gets traffic."""
-    found = _lock(conn, endpoint)
+    found = _lock_free(conn, endpoint)
     if name not in found.traffic:
         raise _no_deployment(found, name)
     if found.traffic[name]:
@@ -142,6 +176,9 @@ def delete_deployment(conn: Connection, *, endpoint: str, name: str, actor: str)
             f"Deployment '{name}' of '{endpoint}' gets {found.traffic[name]} % of the traffic.",
             hint="Give its traffic to another deployment first, or set all of it to 0.",
         )
+    if name in found.mirror_traffic:
+        copies = {key: share for key, share in found.mirror_traffic.items() if key != name}
+        routing.update_endpoint(conn, endpoint, mirror_traffic=copies)
     routing.delete_deployment(conn, endpoint=endpoint, name=name)
     _changed(conn, "endpoint.undeploy", endpoint, actor=actor, detail={"deployment": name})
 
@@ -165,6 +202,10 @@ def deploy(
     reference = parse(model)
     if reference.kind != "model" or reference.name is None or reference.is_alias:
         raise invalid(f"'{model:.80}' is no model version.", hint="Write models:/NAME/VERSION.")
+    if job_id is not None:
+        project = owner_of_job(conn, job_id)
+        projects.require_name(conn, "model", reference.name, project)
+        projects.own_name(conn, "endpoint", endpoint, project)
     models.set_alias(
         conn,
         name=reference.name,
@@ -196,10 +237,10 @@ def find(conn: Connection, name: str) -> Endpoint:
 
 
 def list_endpoints(
-    conn: Connection, *, limit: int = 50, after: str | None = None
+    conn: Connection, *, limit: int = 50, after: str | None = None, project: str | None = None
 ) -> list[Endpoint]:
     """Endpoints by name; `after` is the last name of a page."""
-    return routing.page_endpoints(conn, limit=limit, after=after)
+    return routing.page_endpoints(conn, limit=limit, after=after, project=project)
 
 
 def _lock(conn: Connection, name: str) -> Endpoint:
@@ -207,6 +248,24 @@ def _lock(conn: Connection, name: str) -> Endpoint:
     if found is None:
         raise _no_endpoint(conn, name)
     return found
+
+
+def _lock_free(conn: Connection, name: str) -> Endpoint:
+    """Lock an endpoint that no rollout is changing."""
+    found = _lock(conn, name)
+    if rollouts.find_open(conn, name) is not None:
+        raise rollout_is_open(name)
+    return found
+
+
+def rollout_is_open(name: str) -> ConflictError:
+    """The error for a change that a rollout would undo."""
+    return ConflictError(
+        f"A rollout is under way on endpoint '{name}': until it ends, traffic and deployments are "
+        "its own.",
+        code="rollout_open",
+        hint=f"`mlq rollout show {name}` tells where it is, `mlq rollout abort {name}` ends it.",
+    )
 
 
 def _changed(
@@ -221,6 +280,19 @@ def _changed(
     events.record(conn, kind, subject=f"endpoint:{name}", actor=actor, job_id=job_id, detail=detail)
     routing.raise_number(conn)
     return find(conn, name)
+
+
+def _check_percents(endpoint: Endpoint, shares: Mapping[str, int], *, what: str) -> None:
+    known = [deployment.name for deployment in endpoint.deployments]
+    for deployment, percent in shares.items():
+        if deployment not in known:
+            raise _no_deployment(endpoint, deployment)
+        if not isinstance(percent, int) or isinstance(percent, bool) or not 0 <= percent <= 100:
+            raise invalid(f"{what} of '{deployment}' is a whole number from 0 to 100.")
+
+
+def _given(**columns: Any) -> dict[str, Any]:
+    return {name: value for name, value in columns.items() if value is not None}
 
 
 def _positive(endpoint: Endpoint) -> dict[str, int]:

@@ -12,11 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mlq.db import registry, reports, specs, transitions
+from mlq.db import limits, registry, reports, specs, transitions
 from mlq.db.lineage import find_cached, outputs_of
+from mlq.db.projects import owner_of_job
 from mlq.db.registry import Artifact
 from mlq.db.reports import LogChunk, MetricValue
-from mlq.db.transitions import DROPPED, RETURNED, Claim, Fate, Settled
+from mlq.db.transitions import DROPPED, RETURNED, AskGpus, Claim, Fate, Settled
 from mlq.db.window import Delivery
 from mlq.errors import NotFoundError, StepError
 from mlq.lifecycle import Reason, Role
@@ -106,18 +107,45 @@ def begin(
     Only the claim writes, and it is one statement: `conn` may commit each by itself.
     """
     claimed = transitions.claim(conn, job_id, worker=worker, lease_s=lease_s)
-    if claimed is None:
-        return None
+    return _prepared(conn, claimed, spec_cache) if claimed is not None else None
+
+
+def begin_limited(
+    conn: Connection,
+    job_id: str,
+    *,
+    worker: str,
+    lease_s: float,
+    spec_cache: SpecCache,
+    ask_gpus: AskGpus,
+) -> Attempt | None:
+    """As `begin`, for a leaf under limits: it needs a transaction that holds until its end.
+
+    None also where a limit is used up: the leaf then waits for it in the database.
+    """
+    claimed = transitions.claim_limited(
+        conn, job_id, worker=worker, lease_s=lease_s, ask_gpus=ask_gpus
+    )
+    return _prepared(conn, claimed, spec_cache) if claimed is not None else None
+
+
+def _prepared(
+    conn: Connection, claimed: tuple[Claim, dict[str, dict[str, Any]]], spec_cache: SpecCache
+) -> Attempt:
     claim, produced = claimed
     spec = spec_cache.load(conn, claim.spec_digest)
     try:
-        inputs = _resolve(conn, claim.inputs, produced)
+        inputs = resolve_inputs(
+            conn, claim.inputs, produced, find_project=lambda: owner_of_job(conn, claim.id)
+        )
     except (NotFoundError, StepError) as error:
         return Attempt(claim, spec, {}, error=error.as_dict())
-    cache_key = _cache_key(claim, spec, inputs) if spec.get("is_deterministic") else None
+    cache_key = (
+        cache_key_of(claim.spec_digest, spec, inputs) if spec.get("is_deterministic") else None
+    )
     earlier = None
     if cache_key is not None and not claim.force_rerun:
-        earlier = find_cached(conn, cache_key)
+        earlier = find_cached(conn, cache_key, root_id=claim.root_id)
     return Attempt(claim, spec, inputs, cache_key, reusable=earlier.id if earlier else None)
 
 
@@ -310,6 +338,8 @@ def _finished(
     ready = settled.ready
     if refill and not settled.chain_goes_on:
         ready = ready | {claim.compute}
+    if claim.held:
+        ready = ready | limits.wake(conn, limits.freed(claim.held, claim.compute))
     return Finished(dispatch(conn, ready, windows), settled)
 
 
@@ -319,9 +349,18 @@ def _write(conn: Connection, claim: Claim, said: Report) -> None:
     reports.write_logs(conn, claim.id, claim.attempt, said.logs)
 
 
-def _resolve(
-    conn: Connection, inputs: Mapping[str, Any], produced: Mapping[str, Mapping[str, Any]]
+def resolve_inputs(
+    conn: Connection,
+    inputs: Mapping[str, Any],
+    produced: Mapping[str, Mapping[str, Any]],
+    *,
+    find_project: Callable[[], str],
 ) -> dict[str, Input]:
+    """What the stored `inputs` of a leaf stand for now; produced: outputs of jobs, by their id.
+    find_project: whose assets they may be.
+
+    Raises StepError for an output that is not there; NotFoundError for an asset.
+    """
     resolved: dict[str, Input] = {}
     for name, spec in inputs.items():
         if "job" in spec:
@@ -335,7 +374,7 @@ def _resolve(
         elif "asset" in spec:
             resolved[name] = Input(spec["type"], **spec["asset"])
         elif "late" in spec:
-            asset = assets.resolve_late(conn, spec["late"])
+            asset = assets.resolve_late(conn, spec["late"], project=find_project())
             if asset is not None:
                 resolved[name] = Input(
                     asset.type,
@@ -361,10 +400,14 @@ def _from_output(output: Mapping[str, Any]) -> Input:
     return Input(output["type"], value=output["value"])
 
 
-def _cache_key(claim: Claim, spec: Mapping[str, Any], inputs: Mapping[str, Input]) -> str:
+def cache_key_of(digest: str, spec: Mapping[str, Any], inputs: Mapping[str, Input]) -> str:
+    """The digest of everything that the outputs of a leaf depend on.
+
+    digest: of `spec`, the leaf's own definition.
+    """
     return spec_digest(
         {
-            "spec": claim.spec_digest,
+            "spec": digest,
             "inputs": {
                 # A model's name matters where a step reports it; its bytes decide the rest.
                 name: [given.type, given.digest, given.name, given.uri]

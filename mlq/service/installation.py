@@ -15,6 +15,7 @@ from mlq.db import installation
 from mlq.db.migrate import require_current
 from mlq.errors import SettingsError
 from mlq.ids import new_id
+from mlq.service import attempt_tokens
 from mlq.settings import Settings
 
 _HERE = frozenset({"", "localhost", "127.0.0.1", "::1"})
@@ -34,6 +35,7 @@ def join(conn: Connection, *, settings: Settings, store: Store, host: str) -> No
         installation.found(conn, host=host, store_digest=mark.digest)
         began = installation.find(conn)
     assert began is not None, "the row has just been written"
+    attempt_tokens.prepare(conn)
     if began.host != host:
         _require_shared(settings, began.host)
     if not store.exists(began.store_digest):

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection
 
-from mlq.db import idempotency, specs, transitions, window
+from mlq.db import idempotency, job_git, limits, registry, shares, specs, transitions, uses, window
 from mlq.db.events import record
+from mlq.db.job_git import GitRecord
+from mlq.db.projects import DEFAULT
 from mlq.db.queries.submission import look_around
 from mlq.db.window import Delivery
 from mlq.errors import ConflictError, MlqError, SpecError, SpecProblem
 from mlq.ids import new_id
-from mlq.service import assets
+from mlq.service import assets, projects, secrets, trees
 from mlq.service.assets import Asset
 from mlq.service.blueprint import Blueprint, draw, edges, rows
 from mlq.service.capacity import Windows
 from mlq.spec.builtin import BUILTIN
 from mlq.spec.plan import Plan, PlannedJob, Source
+
+MAX_CODE_BYTES = 512 << 20
+#: Assets that have versions, which may be deleted while nobody uses them.
+_VERSIONED = ("mlq:", "models:/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +61,14 @@ def submit(
     windows: Windows,
     idempotency_key: Idempotency | None = None,
     force_rerun: bool = False,
+    project: str | None = None,
 ) -> Submitted:
     """Store a job tree and queue what can start.
 
     document: the text as submitted, kept for cloning and export.
-    Raises SpecError when an asset that the plan names does not exist, and MlqError with code
-    `idempotency_mismatch` when the key was used with another body.
+    project: whose job it is; it finds assets of that project only, None stands for `default`.
+    Raises SpecError when an asset or a limit that the plan names does not exist, and MlqError with
+    code `idempotency_mismatch` when the key was used with another body.
     """
     return submit_drawn(
         conn,
@@ -68,6 +77,7 @@ def submit(
         windows=windows,
         idempotency_key=idempotency_key,
         force_rerun=force_rerun,
+        project=project,
     )
 
 
@@ -79,36 +89,65 @@ def submit_drawn(
     windows: Windows,
     idempotency_key: Idempotency | None = None,
     force_rerun: bool = False,
+    project: str | None = None,
+    pinned: Mapping[str, Asset] | None = None,
+    git: GitRecord | None = None,
 ) -> Submitted:
-    """As `submit`, for a job file that may come again."""
+    """As `submit`, for a job file that may come again.
+
+    pinned: what references stand for, where that is not to be what they stand for now.
+    git: what the job's code was submitted from; its `diff` has been uploaded.
+    """
     plan = blueprint.plan
+    # names of tokens are not unique between projects, and a key must not answer another's job
+    owner = actor if project in (None, DEFAULT) else f"{project}/{actor}"
     around = look_around(
         conn,
         digests=blueprint.specs,
         windows={compute: windows.size(conn, compute) for compute in blueprint.computes},
-        key=None if idempotency_key is None else (actor, idempotency_key.key),
+        key=None if idempotency_key is None else (owner, idempotency_key.key),
     )
     if idempotency_key is not None and around.earlier is not None:
         return _replay(around.earlier, idempotency_key)
-    found = resolve_assets(conn, plan)
+    found = pinned
+    if found is None:
+        found = resolve_assets(conn, plan, project=project or DEFAULT)
+    require_limits(conn, plan)
+    require_code(conn, plan, project=project)
+    require_secrets(conn, plan, project=project)
+    if git is not None and git.diff is not None:
+        assets.resolve(conn, [f"artifact:sha256:{git.diff}"], project=project)
     ids = [new_id() for _ in plan.jobs]
     specs.add(conn, blueprint.specs, known=around.known)
     if idempotency_key is not None and not idempotency.claim(
         conn,
-        principal=actor,
+        principal=owner,
         key=idempotency_key.key,
         body_digest=idempotency_key.body_digest,
         job_id=ids[0],
     ):
-        earlier = idempotency.find(conn, principal=actor, key=idempotency_key.key)
+        earlier = idempotency.find(conn, principal=owner, key=idempotency_key.key)
         return _replay(earlier, idempotency_key)
     inserted = transitions.insert_tree(
         conn,
-        rows(blueprint, ids, found, actor=actor, force_rerun=force_rerun or plan.force_rerun),
+        rows(
+            blueprint,
+            ids,
+            found,
+            actor=actor,
+            force_rerun=force_rerun or plan.force_rerun,
+            project=project,
+        ),
         edges(blueprint, ids),
         standings=around.standings,
         at=around.at,
     )
+    projects.own_job(conn, ids[0], project)
+    if git is not None:
+        job_git.note(conn, ids[0], git)
+    if found:
+        versions = (asset.uri for asset in found.values())
+        uses.note(conn, (uri for uri in versions if uri.startswith(_VERSIONED)), ids[0])
     deliveries = inserted.deliveries + dispatch(conn, inserted.ready, windows)
     return Submitted(ids[0], True, deliveries, inserted.rows)
 
@@ -144,7 +183,12 @@ def dispatch(conn: Connection, computes: Iterable[str], windows: Windows) -> lis
     """Fill the windows of `computes`."""
     deliveries: list[Delivery] = []
     for compute in sorted(computes):
-        deliveries += window.refill(conn, compute, window=windows.size(conn, compute))
+        size = windows.size(conn, compute)
+        quotas = windows.quotas(conn)
+        if quotas is None:
+            deliveries += window.refill(conn, compute, window=size)
+        else:
+            deliveries += shares.refill(conn, compute, window_size=size, quotas=quotas)
     return deliveries
 
 
@@ -159,8 +203,8 @@ def _replay(earlier: Any, wanted: Idempotency) -> Submitted:
     return Submitted(earlier.job_id, False)
 
 
-def resolve_assets(conn: Connection, plan: Plan) -> Mapping[str, Asset]:
-    """Resolve what the plan names; an alias for an optional input may come later."""
+def resolve_assets(conn: Connection, plan: Plan, *, project: str = DEFAULT) -> Mapping[str, Asset]:
+    """Resolve what the plan names in `project`; an alias for an optional input may come later."""
     late = {
         source.value
         for job in plan.jobs
@@ -172,7 +216,7 @@ def resolve_assets(conn: Connection, plan: Plan) -> Mapping[str, Asset]:
     for name in plan.assets:
         if name not in late:
             try:
-                found |= assets.resolve(conn, [name])
+                found |= assets.resolve(conn, [name], project=project)
             except MlqError as error:
                 problems |= dict.fromkeys(_asset_problems(plan, name, error))
     if problems:
@@ -180,19 +224,84 @@ def resolve_assets(conn: Connection, plan: Plan) -> Mapping[str, Asset]:
     return found
 
 
+def require_limits(conn: Connection, plan: Plan) -> None:
+    """Raise SpecError where a step names a concurrency limit that nobody has set."""
+    wanted = [(job, name) for job in plan.jobs for name in job.demands.get("limits", ())]
+    if not wanted:
+        return
+    known = limits.known(conn, {name for _, name in wanted})
+    problems = {
+        SpecProblem(
+            _key_path(plan, job, "limits.concurrency"),
+            f"There is no limit '{name:.80}'. An administrator sets it: "
+            f"`mlq limit set {name:.80} SLOTS`.",
+        ): None
+        for job, name in wanted
+        if name not in known
+    }
+    if problems:
+        raise SpecError(list(problems))
+
+
+def require_code(conn: Connection, plan: Plan, *, project: str | None) -> None:
+    """Raise SpecError where code of a step was not stored as a folder, or is too large to run in.
+
+    Of code that was stored by another project nobody learns that it is there.
+    """
+    problems: list[SpecProblem] = []
+    for digest in plan.code:
+        stored = registry.find_artifact(conn, digest)
+        if not trees.has_tree(conn, digest, project=project):
+            words = (
+                f"There is no code folder {digest}: send its files with PUT /v1/blobs/SHA256, "
+                f"then their list with PUT /v1/trees/{digest}. `mlq job create` does so."
+            )
+        elif stored is not None and stored.size_bytes > MAX_CODE_BYTES:
+            words = (
+                f"This code has {stored.size_bytes:,} bytes; each attempt gets a copy, so that "
+                f"{MAX_CODE_BYTES >> 20} MiB is the most. Give data as an input."
+            )
+        else:
+            continue
+        problems += [SpecProblem(path, words) for path in _paths_of(plan, "code", digest)]
+    if problems:
+        raise SpecError(problems)
+
+
+def require_secrets(conn: Connection, plan: Plan, *, project: str | None) -> None:
+    """Raise SpecError where a step names a secret that its project does not have."""
+    problems = [
+        SpecProblem(path, f"There is no secret '{name}'. Set it: `mlq secret set {name}`.")
+        for name in secrets.find_missing(conn, plan.secrets, project=project)
+        for path in _paths_of(plan, "secrets", name)
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
+def _paths_of(plan: Plan, key: str, word: str) -> list[str]:
+    """Where a plan's job file has `word` under `key`: of commands, and of trials."""
+    found = [_key_path(plan, job, key) for job in plan.jobs if word in (job.spec.get(key) or ())]
+    found += [
+        _key_path(plan, job, "trial")
+        for job in plan.jobs
+        if job.role is None and f'"{word}"' in json.dumps(job.spec.get("trial"))
+    ]
+    return list(dict.fromkeys(found))
+
+
 def _asset_problems(plan: Plan, asset: str, error: MlqError) -> list[SpecProblem]:
     message = f"{error.message} {error.hint}".strip()
     return [
-        SpecProblem(_key_path(plan, job, name), message)
+        SpecProblem(_key_path(plan, job, f"inputs.{name}"), message)
         for job in plan.jobs
         for name, source in job.inputs.items()
         if source.kind == "asset" and source.value == asset
     ] or [SpecProblem("", message)]
 
 
-def _key_path(plan: Plan, job: PlannedJob, name: str) -> str:
-    """Where the input stands in the job file, which knows no runners and rounds."""
-    path = f"inputs.{name}"
+def _key_path(plan: Plan, job: PlannedJob, path: str) -> str:
+    """Where `path` of a job stands in the job file, which knows no runners and rounds."""
     while job.parent is not None:
         if job.role is None:
             path = f"jobs.{job.name}.{path}"

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from mlq.db import events, registry, routing
+from mlq.db import events, holds, registry, routing
+from mlq.db.holds import Hold
+from mlq.db.projects import owner_of_job
 from mlq.db.registry import AliasMove, Artifact, Model, ModelVersion
 from mlq.errors import ConflictError, NotFoundError, nearest
+from mlq.service import projects
 from mlq.service.names import check_alias, check_digest, check_name, check_text
 
 PRODUCTION = "production"
@@ -27,7 +30,8 @@ _MAX_VERSION = 2**31 - 1
 class Moved:
     """What an alias did. `previous` None: it is new; `version` None: it was removed.
 
-    changed: False where it already stood on that version, and nothing was written.
+    changed: False where it already stood on that version, and nothing was written. endpoints:
+    (endpoint, deployment) of those that follow the alias. is_held: only people move it now.
     """
 
     name: str
@@ -35,6 +39,8 @@ class Moved:
     version: int | None
     previous: int | None
     changed: bool = True
+    endpoints: tuple[tuple[str, str], ...] = ()
+    is_held: bool = False
 
 
 def register(
@@ -49,14 +55,19 @@ def register(
     report: Mapping[str, Any] | None = None,
     description: str = "",
     tags: Mapping[str, str] | None = None,
+    project: str | None = None,
 ) -> ModelVersion:
     """Make the next version of `name` from a stored package (the digest of its tree).
 
     Numbers count up without holes. Metrics that are not finite become None, which JSON has.
-    Raises MlqError (code `invalid`).
+    project: whose the name must be; that of the job where there is one.
+    Raises MlqError (code `invalid`), ConflictError where the name is another project's.
     """
     check_name(name, what="model")
     check_text(description, what="description")
+    if job_id is not None:
+        project = owner_of_job(conn, job_id)
+    projects.own_name(conn, "model", name, project)
     registry.add_artifacts(conn, [Artifact(check_digest(digest), "tree", size_bytes)])
     version = registry.insert_model_version(
         conn,
@@ -80,6 +91,48 @@ def register(
     )
     routing.raise_number(conn)  # a name without version and alias means the newest
     return version
+
+
+def create(conn: Connection, name: str, *, description: str, actor: str) -> Model:
+    """Make a model that has no version yet. Raises ConflictError where there is one of that name.
+
+    `register` makes a model with its first version: this is for clients that do it in two steps.
+    """
+    check_name(name, what="model")
+    check_text(description, what="description")
+    if not registry.add_model(conn, name, description=description):
+        raise ConflictError(f"There is a model '{name}' already.", code="exists")
+    events.record(conn, "model.create", subject=f"models:/{name}", actor=actor)
+    return find(conn, name)
+
+
+def change_version(
+    conn: Connection,
+    name: str,
+    version: int | str,
+    *,
+    actor: str,
+    description: str | None = None,
+    tags: Mapping[str, str | None] | None = None,
+) -> ModelVersion:
+    """Describe or tag a version; a tag of None is removed. Raises NotFoundError."""
+    found = find_version(conn, name, version=version)
+    columns: dict[str, Any] = {}
+    if description is not None:
+        columns["description"] = check_text(description, what="description")
+    if tags:
+        merged = {**found.tags, **tags}
+        columns["tags"] = {key: value for key, value in merged.items() if value is not None}
+    if columns:
+        registry.change_version(conn, name, found.version, **columns)
+        events.record(
+            conn,
+            "model.annotate",
+            subject=f"models:/{name}",
+            actor=actor,
+            detail={"version": found.version},
+        )
+    return find_version(conn, name, version=found.version)
 
 
 def describe(conn: Connection, name: str, *, description: str, actor: str) -> Model:
@@ -106,10 +159,12 @@ def set_alias(
 
     version: a number, `latest`, or another alias such as `staging`, for what it is on now.
     A no-op where the alias is there already. Raises NotFoundError; MlqError (code `invalid`) for
-    an alias that cannot be one.
+    an alias that cannot be one; ConflictError where a `deploy` meets an alias that is held.
     """
     check_alias(alias)
     _lock(conn, name)
+    if act == "deploy":
+        check_not_held(conn, name, alias)
     target = find_version(conn, name, version=version).version
     previous = registry.find_alias(conn, name, alias)
     if previous == target:
@@ -130,10 +185,21 @@ def rollback(
 ) -> Moved:
     """Put `alias` back on what it was before its last move that is not itself rolled back.
 
-    to: an earlier version of its own, instead of the one before.
+    to: an earlier version of its own, instead of the one before. Until `resume`, pipelines leave
+    the alias alone: the next one would bring back what was just found to be bad.
     Raises NotFoundError; ConflictError where there is nothing before, or the alias never was on
     `to`.
     """
+    moved = plan_rollback(conn, name=name, alias=alias, to=to)
+    holds.place(conn, name=name, alias=alias, reason=reason or "rolled back", actor=actor)
+    moved = _move(conn, moved, "rollback", actor=actor, reason=reason)
+    return replace(moved, is_held=True)
+
+
+def plan_rollback(
+    conn: Connection, *, name: str, alias: str = PRODUCTION, to: int | None = None
+) -> Moved:
+    """What `rollback` would do, and its errors; only locks the model."""
     _lock(conn, name)
     acts = list(registry.alias_acts(conn, name, alias))
     if not acts:
@@ -155,11 +221,85 @@ def rollback(
     elif to == current:
         raise ConflictError(f"models:/{name}@{alias} is on version {to} already.")
     elif to not in earlier:
+        find_version(conn, name, version=to)  # one that is not there is the first thing to say
         raise ConflictError(
             f"models:/{name}@{alias} never was on version {to}.",
-            hint=f"`mlq model promote {name} {to} --alias {alias}` puts it there.",
+            hint=f"`mlq model promote {name} --version {to} --alias {alias}` puts it there.",
         )
-    return _move(conn, Moved(name, alias, to, current), "rollback", actor=actor, reason=reason)
+    return _with_endpoints(conn, Moved(name, alias, to, current))
+
+
+def undo_rollback(
+    conn: Connection, *, name: str, actor: str, alias: str = PRODUCTION, reason: str = ""
+) -> Moved:
+    """Put `alias` back on what it was before the rollback that was its last move; let it go.
+
+    Raises NotFoundError; ConflictError where the last move was no rollback.
+    """
+    _lock(conn, name)
+    moves = registry.page_moves(conn, name, alias=alias, limit=1, before=None)
+    if not moves:
+        raise _no_alias(conn, name, alias)
+    last = moves[0]
+    if last.act != "rollback" or last.previous is None:
+        raise ConflictError(
+            f"The last move of models:/{name}@{alias} was a {last.act}, no rollback.",
+            code="nothing_to_undo",
+            hint=f"`mlq model history {name}` shows its moves.",
+        )
+    moved = Moved(name, alias, last.previous, last.version)
+    done = _move(conn, moved, "promote", actor=actor, reason=reason or "undo of the rollback")
+    if holds.lift(conn, name=name, alias=alias):
+        _record_resume(conn, name, alias, actor=actor, reason="undo of the rollback")
+    return done
+
+
+def resume(
+    conn: Connection, *, name: str, actor: str, alias: str = PRODUCTION, reason: str = ""
+) -> bool:
+    """Let pipelines and rollouts move an alias again; False where they might anyway.
+
+    Raises NotFoundError.
+    """
+    check_text(reason, what="reason")
+    _lock(conn, name)
+    if registry.find_alias(conn, name, alias) is None:
+        raise _no_alias(conn, name, alias)
+    if not holds.lift(conn, name=name, alias=alias):
+        return False
+    _record_resume(conn, name, alias, actor=actor, reason=reason)
+    return True
+
+
+def check_not_held(conn: Connection, name: str, alias: str) -> None:
+    """Raise ConflictError (code `promotion_paused`) where only people may move an alias."""
+    hold = holds.read(conn, name).get(alias)
+    if hold is not None:
+        raise ConflictError(
+            f"models:/{name}@{alias} was held by {hold.actor}: {hold.reason}. Only people move it.",
+            code="promotion_paused",
+            hint=f"`mlq model resume {name} --alias {alias}` lets pipelines move it again.",
+        )
+
+
+def list_holds(conn: Connection, name: str) -> Mapping[str, Hold]:
+    """The aliases of a model that pipelines must leave alone."""
+    return holds.read(conn, name)
+
+
+def _record_resume(conn: Connection, name: str, alias: str, *, actor: str, reason: str) -> None:
+    events.record(
+        conn,
+        "model.resume",
+        subject=f"models:/{name}",
+        actor=actor,
+        detail={"alias": alias, "reason": reason},
+    )
+
+
+def _with_endpoints(conn: Connection, moved: Moved) -> Moved:
+    followers = routing.find_followers(conn, model=moved.name, alias=moved.alias)
+    return replace(moved, endpoints=tuple(followers))
 
 
 def remove_alias(conn: Connection, *, name: str, alias: str, actor: str, reason: str = "") -> Moved:
@@ -186,9 +326,11 @@ def find(conn: Connection, name: str) -> Model:
     return found
 
 
-def list_models(conn: Connection, *, limit: int = 50, after: str | None = None) -> list[Model]:
+def list_models(
+    conn: Connection, *, limit: int = 50, after: str | None = None, project: str | None = None
+) -> list[Model]:
     """Models by name; `after` is the last name of a page."""
-    return registry.page_models(conn, limit=limit, after=after)
+    return registry.page_models(conn, limit=limit, after=after, project=project)
 
 
 def find_version(conn: Connection, name: str, *, version: int | str) -> ModelVersion:
@@ -286,7 +428,7 @@ def _move(
         detail=detail,
     )
     routing.raise_number(conn)
-    return moved
+    return _with_endpoints(conn, moved)
 
 
 def _lock(conn: Connection, name: str) -> None:

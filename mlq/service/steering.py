@@ -6,6 +6,7 @@ job is no sweep, has ended, is stopping, or is making its outputs already.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -18,7 +19,7 @@ from mlq.db import sweeps, transitions
 from mlq.db.queries import jobs as query
 from mlq.db.window import Delivery
 from mlq.errors import ConflictError, MlqError, nearest
-from mlq.lifecycle import TERMINAL, JobType, State
+from mlq.lifecycle import TERMINAL, JobType, State, say_end
 from mlq.service import jobs
 from mlq.service.capacity import Windows
 from mlq.service.jobs import dispatch
@@ -68,13 +69,18 @@ def set_limits(
 ) -> list[Delivery]:
     """Raise or lower limits of a sweep; trials that have begun are finished.
 
-    changes: some of LIMITS, as the job file has them; None takes a limit away.
+    changes: some of LIMITS, as the job file has them; None takes a limit away. Fewer trials in all
+    than were given out already mean those: what is added later is tried all the same.
     Raises MlqError (code `invalid`) where nothing would end the sweep any more.
     """
     sweep = _hold(conn, job_id)
     plan = _Plan.read(conn, sweep)
     timeout_s = changes.get("timeout", sweep["timeout_s"])
     own = {name: value for name, value in changes.items() if name != "timeout"}
+    if (most := own.get("max_total_trials")) is not None:
+        given_out = transitions.count_trials(conn, sweep["id"])
+        sampled = given_out - sum(number < given_out for number in plan.added)
+        own["max_total_trials"] = max(most, sampled)
     limits = {**(sweep["params"] or {}).get("limits", {}), **own}
     plan = replace(plan, limits={**plan.limits, **limits})
     if plan.total is None and timeout_s is None and plan.target is None:
@@ -179,7 +185,7 @@ def _hold(conn: Connection, job_id: str) -> RowMapping:
     sweep = transitions.hold_for_steering(conn, job_id)
     if sweep["state"] in TERMINAL:
         raise ConflictError(
-            f"The sweep has ended: it is {sweep['state']}.",
+            f"The sweep has ended: {say_end(sweep['state'])}.",
             hint="Submit it again with what it should try; `mlq job resume` goes on with one that "
             "did not succeed.",
         )
@@ -235,6 +241,13 @@ def _check_point(index: int, point: Mapping[str, Any], space: Space) -> None:
             raise MlqError(
                 f"Point {index + 1}: the value of '{name}' is not JSON.", code="invalid"
             ) from error
+        if _kind(value) not in (kinds := _kinds_of(space, name)):
+            raise MlqError(
+                f"Point {index + 1}: '{name}' is {_kind(value)} here, and {' or '.join(kinds)} in "
+                "the search space.",
+                code="invalid",
+                hint=say_how_to_write(name, value, kinds),
+            )
     missing = _names_of_every_trial(space) - point.keys()
     if missing:
         raise MlqError(
@@ -242,6 +255,21 @@ def _check_point(index: int, point: Mapping[str, Any], space: Space) -> None:
             code="invalid",
             hint="Give every swept parameter.",
         )
+
+
+def say_how_to_write(name: str, value: Any, kinds: Sequence[str]) -> str:
+    """How to write a value of another kind so that it is of one that the search space has."""
+    if "text" in kinds and not isinstance(value, str | list | dict):
+        point = json.dumps({name: json.dumps(value)})
+        return f"As JSON it is text: {point}."
+    if isinstance(value, str):
+        try:
+            read = json.loads(value)
+        except ValueError:
+            read = value
+        if _kind(read) in kinds:
+            return f"Without quotes it is {_kind(read)}: {json.dumps({name: read})}."
+    return f"Give '{name}' {' or '.join(kinds)}."
 
 
 def _names_of_every_trial(space: Space) -> frozenset[str]:
@@ -260,6 +288,32 @@ def _names_given(name: str, drawn: Distribution) -> frozenset[str]:
         for value in drawn.values
     ]
     return reduce(frozenset.intersection, of_values)
+
+
+def _kinds_of(space: Space, name: str) -> list[str]:
+    """What kinds of values the space gives a parameter, wherever it stands in it."""
+    found: set[str] = set()
+    for parameter, drawn in space.parameters.items():
+        if not isinstance(drawn, Choice):
+            found |= {"a number"} if parameter == name else set()
+            continue
+        for value in drawn.values:
+            if isinstance(value, Branch):
+                found.update(_kinds_of(value.space, name))
+                found |= {_kind(value.constants[name])} if name in value.constants else set()
+            elif parameter == name:
+                found.add(_kind(value))
+    return sorted(found)
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, str):
+        return "text"
+    return "a number" if isinstance(value, int | float) else "a list or mapping"
 
 
 def _join(names: Any) -> str:

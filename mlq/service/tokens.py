@@ -14,28 +14,43 @@ from mlq.db import events
 from mlq.db import tokens as table
 from mlq.errors import ConflictError, MlqError, NotFoundError, UnauthorizedError
 from mlq.ids import new_id, parse_id
+from mlq.service import projects
 
 Role = Literal["viewer", "submitter", "admin"]
 #: What each role may do, least first: look, submit and serve, administer.
 ROLES: tuple[Role, ...] = ("viewer", "submitter", "admin")
-Kind = Literal["api", "login", "session"]
+Kind = Literal["api", "login", "session", "attempt"]
 
 LOGIN_LIFETIME_S = 600.0
 SESSION_LIFETIME_S = 7 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptScope:
+    """The one attempt of a job that a token is good for."""
+
+    job_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling. name: of the token; kind `session` came in by cookie."""
+    """Who is calling. name: of the token; kind `session` came in by cookie.
+
+    attempt: of code that runs inside a job; it may touch that attempt and nothing else.
+    project: the only one that it reaches; None: all of them.
+    """
 
     token_id: str
     name: str
     role: Role
     kind: Kind
+    attempt: AttemptScope | None = None
+    project: str | None = None
 
     def may(self, role: Role) -> bool:
-        """Whether this caller has `role` or more."""
-        return ROLES.index(self.role) >= ROLES.index(role)
+        """Whether this caller has `role` or more; code inside a job has none."""
+        return self.attempt is None and ROLES.index(self.role) >= ROLES.index(role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,7 @@ class NewToken:
     name: str
     role: Role
     token: str
+    project: str | None = None
 
 
 def digest_of(token: str) -> str:
@@ -61,12 +77,14 @@ def create(
     actor: str,
     kind: Kind = "api",
     expires_in_s: float | None = None,
+    project: str | None = None,
     secret: Callable[[], str] = lambda: secrets.token_urlsafe(32),
 ) -> NewToken:
     """Make a token.
 
+    project: the only one that it reaches; an administrator's reaches all.
     Raises MlqError (code `invalid`) for a role that does not exist, an empty name or a time that
-    has passed.
+    has passed, NotFoundError for a project that there is not.
     """
     if role not in ROLES:
         raise MlqError(
@@ -76,8 +94,16 @@ def create(
         raise MlqError("A token needs a name of 1 to 255 characters.", code="invalid")
     if expires_in_s is not None and not 0 < expires_in_s < 100 * 366 * 86400:
         raise MlqError("expires_in_s must lie between 0 and a hundred years.", code="invalid")
+    if project is not None:
+        if role == "admin":
+            raise MlqError(
+                "An admin token reaches every project.",
+                code="invalid",
+                hint="Leave out the project, or use the role submitter.",
+            )
+        projects.require_known(conn, project)
     token = f"mlq_{secret()}"
-    new = NewToken(id=new_id(), name=name.strip(), role=role, token=token)
+    new = NewToken(id=new_id(), name=name.strip(), role=role, token=token, project=project)
     _store(conn, new, kind=kind, expires_in_s=expires_in_s, actor=actor)
     return new
 
@@ -104,7 +130,13 @@ def authenticate(conn: Connection, digest: str) -> Principal | None:
     row = table.find_live(conn, digest)
     if row is None or row["kind"] == "login":
         return None
-    return Principal(token_id=row["id"], name=row["name"], role=row["role"], kind=row["kind"])
+    return Principal(
+        token_id=row["id"],
+        name=row["name"],
+        role=row["role"],
+        kind=row["kind"],
+        project=row["project"],
+    )
 
 
 def create_login(conn: Connection, *, name: str, role: Role, actor: str) -> NewToken:
@@ -126,7 +158,9 @@ def open_session(conn: Connection, token: str) -> NewToken:
         if row is None or row["kind"] != "api":
             raise UnauthorizedError(
                 "This login link or token is not known, has expired or was used before.",
-                hint="`mlq up` prints a fresh link; MLQ_HOME/token holds the admin token.",
+                hint="Log in with an access token: `mlq token create NAME` makes one, and the file "
+                "`token` in the MLQ_HOME of `mlq up` has the admin's. A fresh link is printed when "
+                "`mlq up` starts.",
             )
     return create(
         conn,
@@ -134,6 +168,7 @@ def open_session(conn: Connection, token: str) -> NewToken:
         role=row["role"],
         actor=row["name"],
         kind="session",
+        project=row["project"],
         expires_in_s=SESSION_LIFETIME_S,
     )
 
@@ -170,6 +205,7 @@ def _store(
         "kind": kind,
         "digest": digest_of(new.token),
         "role": new.role,
+        "project": new.project,
     }
     table.add(conn, row, expires_in_s=expires_in_s)
     events.record(
@@ -177,5 +213,5 @@ def _store(
         f"token.{'create' if kind == 'api' else kind}",
         subject=f"token:{new.name}",
         actor=actor,
-        detail={"role": new.role},
+        detail={"role": new.role, "project": new.project},
     )

@@ -151,6 +151,7 @@ def _plant(
         row["path"] = f"{path}.{row['path']}" if row["path"] else path
         row["root_id"] = runner.root_id
         row["generation"] = common["generation"]
+        row["project"] = common["project"]
     stored[0] |= {
         "parent_id": sweep.id,
         "role": Role.TRIAL.value,

@@ -5,14 +5,12 @@ Importing this module is cheap; Optuna comes in with the functions that need it.
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from mlq.sweeps.objective import Objective
 from mlq.sweeps.samplers import Past
@@ -32,9 +30,6 @@ MIN_IN_BRANCH = 10
 MAX_LOOKED_AT = 2_000
 
 _TOP_TRIALS = 20
-
-_COLUMNS = ("number", "state", "reason", "value")
-_TIMES = ("started", "finished", "duration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,41 +117,6 @@ def _importance(finished: Sequence[Past], space: Space, objective: Objective) ->
         study, evaluator=PedAnovaImportanceEvaluator(target_quantile=top), params=varied
     )
     return {names[name]: share for name, share in shares.items()}
-
-
-def write_csv(trials: Iterable[TrialRecord], file: TextIO) -> None:
-    """Write a table of trials, a row each, in the order given.
-
-    Columns: number, state, reason, value, `params.NAME` for every parameter that a trial has,
-    started and finished (ISO 8601), duration in seconds. Lists and mappings are JSON.
-    """
-    rows = list(trials)
-    names = sorted({name for trial in rows for name in trial.params})
-    writer = csv.writer(file)
-    writer.writerow([*_COLUMNS, *(f"params.{name}" for name in names), *_TIMES])
-    for trial in rows:
-        duration = None
-        if trial.started is not None and trial.finished is not None:
-            duration = (trial.finished - trial.started).total_seconds()
-        writer.writerow(
-            [
-                trial.number,
-                trial.state,
-                trial.reason,
-                trial.value,
-                *(_cell(trial.params.get(name)) for name in names),
-                trial.started and trial.started.isoformat(),
-                trial.finished and trial.finished.isoformat(),
-                duration,
-            ]
-        )
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, str):
-        # a spreadsheet would run it
-        return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-    return json.dumps(value) if isinstance(value, (bool, list, dict)) else value
 
 
 def _create_study(objective: Objective) -> Study:

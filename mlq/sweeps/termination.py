@@ -9,6 +9,7 @@ trials takes microseconds.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -59,7 +60,7 @@ def make_termination(spec: Mapping[str, Any] | None, objective: Objective) -> Te
     raise ValueError(f"There is no early termination policy '{kind}'.")
 
 
-class _Policy:
+class _Policy(ABC):
     """What the policies share: at each interval the figures of all trials, smallest first.
 
     Figures carry the sign of the goal: larger is better. A trial that reports no number at an
@@ -76,13 +77,13 @@ class _Policy:
         self._noted: dict[int, dict[int, float]] = {}
         self._figures: defaultdict[int, list[float]] = defaultdict(list)
 
+    @abstractmethod
     def figures_of(self, values: list[float]) -> list[float]:
         """What a trial is compared by at each interval. values: its reports in order of steps."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_hopeless(self, values: list[float], figures: list[float]) -> bool:
         """Whether to stop a trial that has come to these. figures: of all, at this interval."""
-        raise NotImplementedError
 
     def applies_at(self, interval: int) -> bool:
         """Whether trials are judged at their report number `interval`, counted from 1."""

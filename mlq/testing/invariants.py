@@ -148,6 +148,10 @@ def _skipped(forest: _Forest, job: Any) -> Iterator[str]:
         _verdict(forest, parent)
         == (Verdict.GOOD if job.reason == Reason.CONDITION else Verdict.STOP)
     )
+    because_of_upstream = because_of_upstream or any(
+        row.type == JobType.IF_ELSE and row.state == State.SUCCEEDED
+        for row in forest.upstreams[job.id]
+    )
     if not (because_of_upstream or because_of_parent or because_of_runner or because_of_round):
         yield "nothing explains why"
 
@@ -189,8 +193,7 @@ def _rounds(forest: _Forest, job_id: str) -> list[Any]:
 
 
 def _verdict(forest: _Forest, repeated: Any) -> Verdict:
-    goal = repeated.params["rounds"]["goal"]
-    return rounds.judge(_rounds(forest, repeated.id), goal=goal)[0]
+    return rounds.judge(_rounds(forest, repeated.id), repeated.params["rounds"])[0]
 
 
 def _is_held(job: Any) -> bool:
@@ -209,13 +212,13 @@ def _trial(forest: _Forest, job: Any) -> Iterator[str]:
 
 
 def _outcome(forest: _Forest, job: Any) -> Iterator[str]:
-    if job.state not in TERMINAL or job.state == State.SKIPPED:
+    if job.state not in TERMINAL or job.state == State.SKIPPED or job.type in _CHILDLESS:
         return
     # a sweep's trials are its results, and its runners may be stopped when it has what it wants
     telling = [row for row in forest.children[job.id] if row.role != Role.TRIAL]
     repeated = (job.params or {}).get("rounds")
     if repeated:
-        bad, _ = rounds.conclude(_rounds(forest, job.id), goal=repeated["goal"])
+        bad, _ = rounds.conclude(_rounds(forest, job.id), repeated)
         telling = [bad] if bad is not None else []
     failed = [row for row in telling if row.state == State.FAILED]
     canceled = any(row.state == State.CANCELED for row in telling if row.role != Role.RUNNER)
@@ -237,6 +240,8 @@ def _outcome(forest: _Forest, job: Any) -> Iterator[str]:
             yield f"its reason is {job.reason}, the first failure's is {first.reason}"
 
 
+#: Inner jobs that have an outcome of their own.
+_CHILDLESS = frozenset({JobType.APPROVAL, JobType.IF_ELSE})
 _RULES = (_counters, _times, _cancel, _ended_tree, _stuck, _skipped)
 _LEAF_RULES = (_leaf, _trial)
 _INNER_RULES = (_inner, _outcome)
@@ -249,9 +254,10 @@ def _replay(forest: _Forest, history: Sequence[Any]) -> Iterator[str]:
         job.id: State.QUEUED if _is_held(job) else State.PENDING for job in forest.jobs.values()
     }
     attempts = dict.fromkeys(forest.jobs, 0)
+    deleted = {event.root_id for event in history if event.kind == "job.delete"}
     outcomes: set[tuple[str, int]] = set()
     for event in history:
-        if event.state is None or event.kind == "job.submit":
+        if event.state is None or event.kind == "job.submit" or event.root_id in deleted:
             continue
         where = f"event {event.id} ({event.kind} of {event.job_id})"
         job = forest.jobs.get(event.job_id)
