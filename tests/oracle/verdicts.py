@@ -1,0 +1,66 @@
+"""What mlq says of a job file or component file, as its command line and its server would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from mlq.cli.job_file import take_along
+from mlq.client import Client
+from mlq.errors import SpecError, SpecProblem
+from mlq.spec import (
+    Component,
+    JobTemplate,
+    Plan,
+    check_component,
+    compile_job,
+    find_builtin,
+    parse_component,
+    read_document,
+)
+from tests.oracle.files import CORPUS, read
+
+
+def problems_of(data: Mapping[str, Any], path: Path) -> list[SpecProblem]:
+    """What is wrong with a document that stands at `path`; nothing where mlq accepts it."""
+    try:
+        plan_of(data, path)
+    except SpecError as error:
+        return list(error.problems)
+    return []
+
+
+def plan_of(data: Mapping[str, Any], path: Path) -> Plan | None:
+    """What mlq makes of a job; None for a component. Raises SpecError."""
+    text = json.dumps(data, ensure_ascii=False)
+    document = read_document(text, file=str(path), media_type="application/json")
+    is_component = path.parent.name == "components"
+    # Files are looked for and hashed, as at a submit; a server that has all of them takes none.
+    with Client("http://mlq.test", "t", transport=httpx.MockTransport(_has_everything)) as client:
+        final = take_along(document, base=path.parent, client=client, filled=None)
+    if is_component:
+        check_component(final, components=find_component)
+        return None
+    return compile_job(final, computes=None, components=find_component)
+
+
+def find_component(reference: str) -> Component | JobTemplate | None:
+    """Built-in components, and those of the corpus that need no files, as if registered."""
+    name, _ = parse_component(reference)
+    definition = _registered().get(name)
+    return find_builtin(reference) if definition is None else JobTemplate(name, "1", definition)
+
+
+@cache
+def _registered() -> Mapping[str, Mapping[str, Any]]:
+    found = [read(CORPUS / "components" / name) for name in ("sort.yml", "count.yml")]
+    return {f"mlq:{one['name']}": one for one in found}
+
+
+def _has_everything(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200)
