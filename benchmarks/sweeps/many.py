@@ -30,7 +30,7 @@ MAX_SLOWDOWN = 1.2
 #: Growth between the first and the last quarter of the run that still counts as flat.
 MAX_GROWTH_MB = 5.0
 _QUEUE_POLL_S = 0.02
-_MEMORY_POLL_S = 1.0
+_MEMORY_POLL_S = 0.25
 
 
 class Watch:

@@ -1,0 +1,1 @@
+"""A simulated fleet: claims, heartbeats and reconciliation as slots double."""
