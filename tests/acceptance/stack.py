@@ -56,9 +56,10 @@ TIMINGS: Mapping[str, float] = {
     "republish_grace_s": 1,
     "drain_grace_s": 20,
 }
-WAIT_S = 40.0
-_START_S = 60.0
-_STOP_S = 30.0
+#: Long: what comes about ends the wait, and a busy machine may take its time.
+WAIT_S = 120.0
+_START_S = 180.0
+_STOP_S = 120.0
 
 
 def wait_for(fact: Callable[[], T], timeout_s: float = WAIT_S, *, what: str = "") -> T:
@@ -154,6 +155,8 @@ class Stack:
         self.store = Store.open(self.settings.artifact_root)
         self.windows = Windows(per_slot=self.settings.window_per_slot)
         self.parts: list[Part] = []
+        #: settings by which parts reach the servers another way than this process does
+        self.routes: dict[str, str] = {}
         self.api: httpx.Client | None = None
 
     def __enter__(self) -> Self:
@@ -184,11 +187,18 @@ class Stack:
     # -- parts -----------------------------------------------------------------------------------
 
     def worker(
-        self, computes: str = "cpu", slots: int = 2, *, plain: bool = False, **settings: float | str
+        self,
+        computes: str = "cpu",
+        slots: int = 2,
+        *,
+        plain: bool = False,
+        under: Sequence[str] = (),
+        **settings: float | str,
     ) -> Part:
         """Start a worker and wait until it is registered.
 
-        plain: by Celery's own command instead of mlq's. settings: for this worker alone.
+        plain: by Celery's own command instead of mlq's. under: a command that runs it. settings:
+        for this worker alone.
         """
         if plain:
             queue_names = ",".join(self.settings.queue(name) for name in computes.split(","))
@@ -196,14 +206,17 @@ class Stack:
             command += ["-c", str(slots), "-l", "INFO"]
         else:
             command = ["mlq_workers", "-Q", computes, "-c", str(slots), "--loglevel", "INFO"]
-        part = self._start(f"worker-{len(self.parts)}", command, **settings)
+        part = self._start(f"worker-{len(self.parts)}", command, under=under, **settings)
         self._wait_until_up(
             part, lambda: any(row.pid == part.pid for row in self.read(workers.live))
         )
         return part
 
-    def start_api(self) -> Part:
-        """Start the API and submit through it from now on; call it again after a stop."""
+    def start_api(self, **settings: float | str) -> Part:
+        """Start the API and submit through it from now on; call it again after a stop.
+
+        settings: for this process alone.
+        """
         port = self.api.base_url.port if self.api else ports.find_free_port()
         if self.api is None:
             token = self.write(tokens.create, name=ACTOR, role="admin", actor="test").token
@@ -212,7 +225,9 @@ class Stack:
                 headers={"Authorization": f"Bearer {token}"},
                 timeout=10,
             )
-        part = self._start(f"api-{len(self.parts)}", ["mlq_api"], host="127.0.0.1", port=str(port))
+        part = self._start(
+            f"api-{len(self.parts)}", ["mlq_api"], host="127.0.0.1", port=str(port), **settings
+        )
         self._wait_until_up(part, self._api_is_ready)
         return part
 
@@ -236,20 +251,27 @@ class Stack:
         except httpx.TransportError:
             return False
 
-    def _start(self, name: str, arguments: Sequence[str], **settings: float | str) -> Part:
+    def _start(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        under: Sequence[str] = (),
+        **settings: float | str,
+    ) -> Part:
         log = self.settings.home / f"{name}.log"
         own = {
             key: getattr(self.settings, key)
             for key in ("home", "database_url", "broker_url", "artifact_url", "queue_prefix")
         }
-        values = {**own, **TIMINGS, **self._given, **settings}
+        values = {**own, **self.routes, **TIMINGS, **self._given, **settings}
         env = {key: value for key, value in os.environ.items() if not key.startswith("MLQ_")}
         env |= {f"MLQ_{key.upper()}": str(value) for key, value in values.items()}
         env["TMPDIR"] = str(self.settings.home)
         # -P: what lies in the folder of the tests is no part of a worker
         with log.open("ab") as out:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", *arguments],
+                [*under, sys.executable, "-P", "-m", *arguments],
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -20,7 +20,7 @@ from mlq.onemachine.home import find_holder
 from mlq.onemachine.ports import find_free_port, is_free
 
 JOBS = Path(__file__).parent / "jobs"
-PIPELINE = Path(sys.modules["mlq"].__path__[0]) / "cli" / "penguins.yml"
+PIPELINE = Path(sys.modules["mlq"].__path__[0]) / "data" / "penguins.yml"
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -75,7 +75,7 @@ def mlq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         yield shell
     finally:
         up.terminate()
-        up.communicate(timeout=60)
+        up.communicate(timeout=150)
 
 
 def write(folder: Path, *lines: str) -> str:
@@ -118,7 +118,7 @@ def test_from_a_file_to_a_prediction_and_back(mlq: Shell) -> None:
     streamed = mlq.run(*create).stdout.splitlines()
     job = mlq.json("job", "show", "@last")
     assert streamed[0].endswith(f"/jobs/{job['id']}")
-    steps = ["preprocess", "train", "evaluate", "register", "deploy"]
+    steps = ["preprocess", "train", "evaluate", "register", "deploy", "test"]
     for step in steps:
         assert any(f"✓ {step}" in line and "succeeded" in line for line in streamed)
     assert "accuracy" in next(line for line in streamed if "✓ evaluate" in line)
@@ -222,7 +222,7 @@ def test_looking_ends_and_the_job_goes_on(mlq: Shell, tmp_path: Path) -> None:
         if "up" in line:
             break
     watcher.send_signal(signal.SIGINT)
-    out, _ = watcher.communicate(timeout=30)
+    out, _ = watcher.communicate(timeout=150)
     assert watcher.returncode == 130
     assert "The job goes on." in out
     assert mlq.json("job", "show", "long")["state"] == "running"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ import pytest
 
 from mlq.data import demo_file
 from mlq.db.queries import jobs as queries
+from mlq.service.blueprint import draw
+from mlq.service.forecast import foresee_reuse
+from mlq.service.jobs import resolve_assets
+from mlq.spec import compile_job, read_document
 from tests.acceptance.conftest import OpenStack
 from tests.acceptance.stack import Stack
 from tests.acceptance.test_endings import command
@@ -51,8 +56,10 @@ def test_higher_priority_goes_first(stack: Stack, tmp_path: Path) -> None:
         stack.wait(job)
     started = sorted((stack.job(job)["started_at"], job) for job in (*plain, urgent))
     place = [job for _, job in started].index(urgent)
-    # what was handed to the broker before it cannot be overtaken
-    assert place <= WINDOW
+    # what was handed to the broker before it cannot be overtaken; nor can the one more that goes
+    # where the end of a step and the reconciler fill the same place at once (window.py skips rows
+    # that the other has locked)
+    assert place <= WINDOW + 1
 
 
 def test_equal_step_is_not_run_again(stack: Stack) -> None:
@@ -84,7 +91,19 @@ def test_equal_step_is_not_run_again(stack: Stack) -> None:
         stack.wait(job)
         return {path: row for path, row in stack.tree(job).items() if path}
 
-    first, second, forced = run(), run(), run(force=True)
+    def foresee() -> dict[str, str]:
+        text = json.dumps(document)
+        read = read_document(text, media_type="application/json")
+        plan = compile_job(read, computes=None)
+        blueprint = draw(plan, document="", media_type="application/json")
+        found = stack.read(resolve_assets, plan)
+        reused = stack.read(foresee_reuse, blueprint, found)
+        return {plan.jobs[place].path: job for place, job in reused.items()}
+
+    assert foresee() == {}
+    first = run()
+    assert foresee() == {path: row["id"] for path, row in first.items()}
+    second, forced = run(), run(force=True)
     for path, row in first.items():
         assert row["reason"] is None
         assert second[path]["reason"] == "cached"
@@ -100,5 +119,6 @@ def test_equal_step_is_not_run_again(stack: Stack) -> None:
         k: v for k, v in results[0].items() if "time" not in k
     }, "the seed makes a run repeat itself"
     document["jobs"]["train"]["inputs"]["C"] = 0.5
+    assert foresee().keys() == {"prep"}
     other = run()
     assert (other["prep"]["reason"], other["train"]["reason"]) == ("cached", None)

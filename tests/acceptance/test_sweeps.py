@@ -119,7 +119,7 @@ def test_target_stops_the_others(stack: Stack) -> None:
 
 def test_timeout_ends_with_the_best_so_far(stack: Stack) -> None:
     document = sweep("line", {"x": up_to(10_000)}, {"seconds": 0.02}, limits={"timeout": 1.5})
-    row = stack.wait(stack.submit(document), timeout_s=15)
+    row = stack.wait(stack.submit(document))
     rows = assert_whole(stack, row["id"])
     best = max(one["value"] for one in rows if one["state"] == "succeeded")
     assert row["reason"] == "timeout"
@@ -128,7 +128,7 @@ def test_timeout_ends_with_the_best_so_far(stack: Stack) -> None:
 
 def test_timeout_before_any_trial_has_ended(stack: Stack) -> None:
     document = sweep("fussy", {"x": choice(1)}, {"bad": "hang", "at": 1}, limits={"timeout": 1})
-    row = stack.wait(stack.submit(document), "failed", timeout_s=15)
+    row = stack.wait(stack.submit(document), "failed")
     assert row["error"]["code"] == "no_successful_trial"
     assert_whole(stack, row["id"], count=1)
 
@@ -214,12 +214,11 @@ def test_commands_are_pruned_by_what_they_log(stack: Stack) -> None:
     rows = assert_whole(stack, row["id"], count=4)
     assert [one["reason"] for one in rows[2:]] == ["pruned", "pruned"]
     assert row["outputs"]["best_params"]["value"] == {"x": 9}
-    for one in rows[2:]:
-        assert (one["finished_at"] - one["started_at"]).total_seconds() < 2.5
+    assert all(len(metrics(stack, one["id"])) < 29 for one in rows[2:]), "they were left to run"
 
 
 def test_what_no_trial_can_run_with_fails_the_sweep(stack: Stack) -> None:
-    row = stack.wait(stack.submit(sweep("bowel", {"x": up_to(50)})), "failed", timeout_s=10)
+    row = stack.wait(stack.submit(sweep("bowel", {"x": up_to(50)})), "failed")
     assert row["error"]["code"] == "unknown_function"
     assert "Did you mean 'objectives:bowl'?" in row["error"]["hint"]
     stack.assert_sound()
@@ -250,7 +249,7 @@ def test_a_command_reports_each_value_once(stack: Stack) -> None:
 def test_trials_leave_nothing_on_the_disk(stack: Stack) -> None:
     script = (
         "import mlq, pathlib\n"
-        "left = pathlib.Path.cwd().parents[1].glob('*/work/big')\n"
+        "left = pathlib.Path.cwd().parents[1].glob('*/*/big')\n"
         "mlq.log_metric('score', len(list(left)))\n"
         "pathlib.Path('big').write_text('x' * 9)"
     )

@@ -200,7 +200,7 @@ def test_cancel_of_pipelines(stack: Stack) -> None:
     job = stack.submit(pipelines(jobs, {"x": up_to(50)}, limits={"max_concurrent_trials": 4}))
     wait_for(lambda: len(trials(stack, job)) >= 4)
     stack.cancel(job)
-    stack.wait(job, "canceled", timeout_s=5)
+    stack.wait(job, "canceled")
     assert "canceled" in summary(assert_whole(stack, job))
 
 
@@ -225,7 +225,7 @@ def test_resume_of_pipelines(stack: Stack) -> None:
     job = stack.submit(document)
     wait_for(lambda: done(stack, job) >= 3)
     stack.cancel(job)
-    stack.wait(job, "canceled", timeout_s=5)
+    stack.wait(job, "canceled")
     stack.resume(job)
     row = stack.wait(job)
     rows = trials(stack, job)

@@ -79,7 +79,7 @@ def test_cancel(stack: Stack, worker: Part) -> None:
     job = stack.submit(bowl())
     wait_for(lambda: done(stack, job) >= 10)
     stack.cancel(job)
-    stack.wait(job, "canceled", timeout_s=5)
+    stack.wait(job, "canceled")
     counts = summary(assert_whole(stack, job))
     assert counts["succeeded"] >= 10
     assert set(counts) == {"succeeded", "canceled"}
@@ -96,16 +96,16 @@ def test_cancel_of_commands(stack: Stack, worker: Part) -> None:
     wait_for(lambda: len(worker.commands()) >= 6)
     running = worker.commands()
     stack.cancel(job)
-    stack.wait(job, "canceled", timeout_s=5)
+    stack.wait(job, "canceled")
     assert set(summary(assert_whole(stack, job))) == {"canceled"}
-    wait_for(lambda: gone(running), 5, what="the commands are gone")
+    wait_for(lambda: gone(running), what="the commands are gone")
 
 
 def test_cancel_of_one_trial(stack: Stack, worker: Part) -> None:
     job = stack.submit(commands("if [ ${{inputs.x}} = 1 ]; then sleep 600; fi", 3))
     wait_for(lambda: done(stack, job) == 2)
     stack.cancel(trials(stack, job)[1]["id"])
-    stack.wait(job, timeout_s=10)
+    stack.wait(job)
     rows = assert_whole(stack, job, count=3)
     assert [row["state"] for row in rows] == ["succeeded", "canceled", "succeeded"]
 
@@ -115,7 +115,7 @@ def test_cancel_of_one_trial_in_process(stack: Stack, worker: Part) -> None:
     wait_for(lambda: [row["state"] for row in trials(stack, job)][4:5] == ["running"])
     wait_for(lambda: done(stack, job) >= 4)
     stack.cancel(trials(stack, job)[4]["id"])
-    stack.wait(job, timeout_s=10)
+    stack.wait(job)
     rows = assert_whole(stack, job, count=6)
     assert summary(rows) == {"succeeded": 5, "canceled": 1}
 
@@ -124,7 +124,7 @@ def test_resume_of_what_was_canceled(stack: Stack, worker: Part) -> None:
     job = stack.submit(bowl())
     wait_for(lambda: done(stack, job) >= 30)
     stack.cancel(job)
-    stack.wait(job, "canceled", timeout_s=5)
+    stack.wait(job, "canceled")
     kept = {row["id"] for row in trials(stack, job) if row["state"] == "succeeded"}
     stack.resume(job)
     row = stack.wait(job)

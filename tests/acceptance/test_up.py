@@ -81,7 +81,7 @@ class Up:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         request = urllib.request.Request(self.url + path, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -94,7 +94,7 @@ class Up:
     def stop(self, number: int = signal.SIGTERM) -> tuple[str, str]:
         """End it; what it printed and said."""
         self.process.send_signal(number)
-        return self.process.communicate(timeout=60)
+        return self.process.communicate(timeout=150)
 
 
 def are_gone(pids: list[int]) -> bool:
@@ -128,10 +128,10 @@ def test_the_block_fits_a_terminal_and_its_link_logs_in_once(up: Up) -> None:
     assert link is not None
     cookies = http.cookiejar.CookieJar()
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
-    with browser.open(link[0], timeout=10) as answer:
+    with browser.open(link[0], timeout=60) as answer:
         assert answer.status == 200
     assert len(cookies) == 1
-    with browser.open(f"{up.url}/v1/jobs", timeout=10) as answer:
+    with browser.open(f"{up.url}/v1/jobs", timeout=60) as answer:
         assert answer.status == 200
     assert up.get(link[0].removeprefix(up.url))[0] in {401, 403}
 
@@ -184,14 +184,14 @@ def test_flower_is_behind_the_same_login(up: Up) -> None:
 
     ((_, port),) = listeners(up.pid_of("mlq: flower") or 0)
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/flower/api/workers", timeout=10)
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/flower/api/workers", timeout=60)
 
     assert refused.value.code == 401
 
 
 def test_a_second_one_says_who_holds_the_home(up: Up) -> None:
     second = Up(up.home)
-    printed, said = second.process.communicate(timeout=60)
+    printed, said = second.process.communicate(timeout=150)
 
     assert second.process.returncode == 1
     assert printed == ""
@@ -201,7 +201,7 @@ def test_a_second_one_says_who_holds_the_home(up: Up) -> None:
 
 def test_a_busy_port_names_its_owner(up: Up, tmp_path: Path) -> None:
     second = Up(tmp_path / "home", port=up.port)
-    _, said = second.process.communicate(timeout=60)
+    _, said = second.process.communicate(timeout=150)
 
     assert second.process.returncode == 1
     assert re.search(rf"Port {up.port} is taken by mlq: api \(pid \d+\)", " ".join(said.split()))
