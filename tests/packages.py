@@ -43,9 +43,9 @@ def _prepare() -> ColumnTransformer:
     )
 
 
-def write_classifier(path: Path) -> LoadedModel:
-    """A model that says `yes` for few months and `no` for many."""
-    pipeline = make_pipeline(_prepare(), LogisticRegression()).fit(ROWS, LABELS)
+def write_classifier(path: Path, *, strength: float = 1.0) -> LoadedModel:
+    """A model that says `yes` for few months and `no` for many. strength: of the penalty."""
+    pipeline = make_pipeline(_prepare(), LogisticRegression(C=1 / strength)).fit(ROWS, LABELS)
     return write_package(
         path,
         pipeline,

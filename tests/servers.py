@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class ServerUnavailable(Exception):
     """A server that the tests need cannot run here; says why."""
 
 
-def wait_until(fact: Callable[[], object], *, timeout_s: float = 30, what: str = "") -> None:
+def wait_until(fact: Callable[[], object], *, timeout_s: float = 120, what: str = "") -> None:
     """Wait until `fact()` is true; TimeoutError saying `what` did not come about."""
     deadline = time.monotonic() + timeout_s
     pause = 0.002
@@ -47,7 +48,7 @@ def wait_until(fact: Callable[[], object], *, timeout_s: float = 30, what: str =
         pause = min(pause * 1.5, 0.1)
 
 
-class Broker:
+class Broker(ABC):
     """A broker that one test has for itself.
 
     kind: `valkey` (embedded), `redis` or `rabbitmq`; url: as MLQ_BROKER_URL takes it.
@@ -56,13 +57,13 @@ class Broker:
     kind: str
     url: str
 
+    @abstractmethod
     def flush(self) -> None:
         """Lose every message, as a wiped broker does."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Leave nothing behind."""
-        raise NotImplementedError
 
 
 class Valkey(Broker):

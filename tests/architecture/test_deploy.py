@@ -259,6 +259,48 @@ def _deployments() -> list[dict[str, Any]]:
     return [document for document in _documents() if document["kind"] == "Deployment"]
 
 
+def test_kubernetes_manifests_fit_the_schemas_of_kubernetes() -> None:
+    """Without a cluster: the schemas come with the package. KEDA's own kinds are not in them."""
+    validator = pytest.importorskip(
+        "kubernetes_validate", reason="needs kubernetes-validate of the extra `dev`"
+    )
+    checked = set()
+    for document in _documents():
+        group = document["apiVersion"].partition("/")[0]
+        if group not in ("keda.sh", "kustomize.config.k8s.io"):
+            validator.validate(document, validator.latest_version(), strict=True)
+            checked.add(document["kind"])
+
+    assert {"Deployment", "Service", "PodDisruptionBudget", "Secret", "Namespace"} <= checked
+
+
+def test_what_is_drained_finds_its_pods() -> None:
+    labels = {d["metadata"]["labels"]["app"]: d for d in _deployments()}
+    budgets = [d for d in _documents() if d["kind"] == "PodDisruptionBudget"]
+    for budget in budgets:
+        deployment = labels[budget["spec"]["selector"]["matchLabels"]["app"]]
+        least = budget["spec"].get("minAvailable")
+        assert least is None or least < deployment["spec"]["replicas"], "no node could be drained"
+
+    assert {b["metadata"]["name"] for b in budgets} == labels.keys() - {"mlq-flower"}
+
+
+def test_scalers_ask_for_the_queue_that_their_workers_serve() -> None:
+    commands = {
+        d["metadata"]["name"]: d["spec"]["template"]["spec"]["containers"][0]["command"]
+        for d in _deployments()
+    }
+    scalers = [d for d in _documents() if d["kind"] == "ScaledObject"]
+    assert scalers
+    for scaler in scalers:
+        spec = scaler["spec"]
+        command = commands[spec["scaleTargetRef"]["name"]]
+        compute = command[command.index("-Q") + 1]
+        (trigger,) = spec["triggers"]
+        assert trigger["metadata"]["url"].endswith(f"/v1/queues/{compute}/scale")
+        assert spec["minReplicaCount"] <= spec["maxReplicaCount"]
+
+
 def test_kubernetes_starts_what_exists_with_settings_that_are_known() -> None:
     images = set()
     for deployment in _deployments():

@@ -25,14 +25,15 @@ SOURCES = {"mlq": ROOT, "mlq_workers": ROOT / "workers", "mlq_api": ROOT / "api"
 
 PURE = {"mlq", "pure"}
 SHARED = PURE | {"db", "artifacts", "broker"}
-CORE = SHARED | {"service", "models", "sweeps", "sdk", "client"}
+CORE = SHARED | {"service", "models", "datasets", "sweeps", "sdk", "client"}
 #: layer -> layers that it may import
 ALLOWED = {
     # the package itself hands on what scripts import from it, and loads it only then
     "mlq": PURE | {"sdk"},
     "pure": PURE,
     "client": PURE | {"client"},
-    "sdk": PURE | {"client", "sdk"},
+    # an application reads model packages too
+    "sdk": PURE | {"client", "sdk", "models"},
     "onemachine": PURE | {"onemachine"},
     "cli": PURE | {"client", "sdk", "data", "onemachine", "cli"},
     "db": SHARED,
@@ -41,16 +42,19 @@ ALLOWED = {
     "service": SHARED | {"service", "sweeps"},
     # samplers and studies
     "sweeps": PURE | {"sweeps"},
+    # tables that are stored, looked into
+    "datasets": PURE | {"datasets"},
     # the demo's dataset
     "data": PURE | {"data"},
     # model packages: written by workers, read by the serving process
-    "models": SHARED | {"models"},
+    "models": SHARED | {"models", "datasets"},
     "mlq_workers": CORE | {"mlq_workers"},
-    "mlq_api": CORE | {"mlq_api"},
+    # with what an audit of a live installation checks, and the demo's files for the console
+    "mlq_api": CORE | {"data", "testing", "mlq_api"},
     # fakes and contracts for users' tests stand beside the parts that they are for
     "testing": CORE | {"testing"},
 }
-PURE_MODULES = {"errors", "ids", "lifecycle", "settings", "spec"}
+PURE_MODULES = {"addresses", "crash", "errors", "ids", "lifecycle", "settings", "spec"}
 # what a job file is checked with at submit, a client's included
 PURE_PARTS = {
     "mlq.models.metrics",
@@ -58,6 +62,8 @@ PURE_PARTS = {
     "mlq.sweeps.distributions",
     "mlq.sweeps.objective",
     "mlq.sweeps.space",
+    # and the form of a table of trials
+    "mlq.sweeps.trial_table",
 }
 # Entry points start whatever they are asked for, and load it only then: inside a function.
 ENTRY_POINTS = {"cli", "onemachine"}
@@ -77,6 +83,7 @@ FOREIGN = {
     "broker": SCIENCE | WEB,
     "service": SCIENCE | WEB | {"celery", "kombu"},
     "models": WEB | {"celery", "kombu"},
+    "datasets": WEB | BACKEND,
     "sweeps": WEB | BACKEND,
     "mlq_workers": WEB,
     "mlq_api": SCIENCE,

@@ -72,21 +72,21 @@ def test_depths_count_what_waits(opened: Broker, broker: Server) -> None:
     assert opened.depth("cpu") == 0
     opened.publish([])
     opened.publish([deliver(str(number)) for number in range(5)] + [deliver("g@gpu")])
-    wait_until(lambda: opened.depth("cpu") == 5, timeout_s=10)
+    wait_until(lambda: opened.depth("cpu") == 5)
     assert opened.depth("gpu") == 1
 
     broker.flush()
 
-    wait_until(lambda: opened.depth("cpu") == 0, timeout_s=10)
+    wait_until(lambda: opened.depth("cpu") == 0)
     opened.publish([deliver("again")])
-    wait_until(lambda: opened.depth("cpu") == 1, timeout_s=10)
+    wait_until(lambda: opened.depth("cpu") == 1)
 
 
 def test_a_prefix_keeps_installations_apart(broker: Server) -> None:
     ours = Broker.open(settings(broker.url, queue_prefix="ours-"))
     theirs = Broker.open(settings(broker.url))
     ours.publish([deliver("a", "b")])
-    wait_until(lambda: ours.depth("cpu") == 1, timeout_s=10)
+    wait_until(lambda: ours.depth("cpu") == 1)
     assert theirs.depth("cpu") == 0
     _, _, embedded = take(broker.url, "ours-cpu").payload
     assert embedded["chain"][0]["options"]["queue"] == "ours-cpu"
@@ -110,7 +110,7 @@ def test_a_worker_gets_the_chain_in_order(opened: Broker, broker: Server) -> Non
         opened.app, pool="solo", queues=["cpu", "gpu"], perform_ping_check=False, loglevel="ERROR"
     ):
         opened.publish([deliver("a", "b@gpu", "c")])
-        wait_until(lambda: len(seen) == 3, timeout_s=30)
+        wait_until(lambda: len(seen) == 3)
     assert seen == ["a", "b", "c"]
 
 
@@ -125,7 +125,7 @@ def test_a_broker_that_is_not_there_is_said_soon() -> None:
         with pytest.raises(UnavailableError) as caught:
             attempt()
         assert caught.value.code == "broker_unavailable"
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20, "it waited for a server that does not answer"
     opened.close()
 
 

@@ -80,7 +80,7 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copy(ROOT / file, tmp_path)
     programs = tmp_path / ".venv" / "bin"
     programs.mkdir(parents=True)
-    for name in ("python", "mlq", "ruff", "mypy"):
+    for name in ("python", "mlq", "ruff", "mypy", "bandit", "detect-secrets-hook"):
         script(programs / name, f'echo {name} "$@" >> asked')
     return tmp_path
 
@@ -119,10 +119,12 @@ def test_a_changed_project_file_installs_again(checkout: Path) -> None:
     assert len(make(checkout, "demo")) == 2
 
 
-def test_check_formats_lints_and_types(checkout: Path) -> None:
+def test_check_formats_lints_types_and_looks_for_holes_and_secrets(checkout: Path) -> None:
     _, *asked = make(checkout, "check")
 
-    assert [line.strip() for line in asked] == ["ruff format --check .", "ruff check .", "mypy"]
+    programs = {line.split()[0] for line in asked}
+    assert {"ruff format --check .", "ruff check .", "mypy"} <= {line.strip() for line in asked}
+    assert programs == {"ruff", "mypy", "bandit", "detect-secrets-hook"}
 
 
 def test_help_names_every_target(checkout: Path) -> None:

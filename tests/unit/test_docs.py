@@ -17,7 +17,7 @@ from pydantic import BaseModel, SecretStr
 from mlq.cli.entry import root as cli
 from mlq.lifecycle import LIVE, TERMINAL, TRANSITIONS, Reason, State
 from mlq.settings import Settings
-from mlq.spec import BUILTIN, Port, compile_job, read_document
+from mlq.spec import BUILTIN, Port, compile_job, find_code_folders, read_document, replace
 from mlq.spec import model as spec
 from mlq.spec.sweep import SWEEP_OUTPUTS
 from mlq.sweeps.space import ARGUMENTS
@@ -86,7 +86,7 @@ def first_words(rows: list[list[str]]) -> list[str]:
 def test_every_setting_is_on_its_page_with_its_default() -> None:
     def shown(value: Any) -> str:
         plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-        return "–" if plain in ("", [], {}) else f"`{plain}`"
+        return "–" if plain in ("", [], {}, None) else f"`{plain}`"
 
     page = tables(read(DOCS / "reference" / "settings.md"))
     rows = [(words(row[0])[0], row[1]) for table in page for row in table[1:]]
@@ -126,6 +126,9 @@ KEYS: list[tuple[str, type[BaseModel], tuple[type[BaseModel], ...]]] = [
     ("Command", spec.CommandJob, (spec.Job,)),
     ("Component step", spec.ComponentJob, (spec.Job,)),
     ("Pipeline", spec.PipelineJob, (spec.Job,)),
+    ("Choice between steps", spec.IfElseJob, (spec.Job,)),
+    ("Loop", spec.DoWhileJob, (spec.Job,)),
+    ("Limits of a loop", spec.DoWhileLimits, ()),
     ("Sampling algorithm", spec.SamplingAlgorithm, ()),
     ("Objective", spec.SweepObjective, ()),
     ("Early termination", spec.EarlyTermination, ()),
@@ -134,6 +137,8 @@ KEYS: list[tuple[str, type[BaseModel], tuple[type[BaseModel], ...]]] = [
     ("Retries", spec.Retries, ()),
     ("Repeat", spec.Repeat, ()),
     ("Limits", spec.Limits, ()),
+    ("Resources", spec.Resources, ()),
+    ("Distribution", spec.Distribution, ()),
     ("Typed input", spec.TypedInput, ()),
     ("Typed output", spec.TypedOutput, ()),
     ("Inline command component", spec.CommandComponent, (spec.CommandJob,)),
@@ -312,7 +317,10 @@ JOB_FILES = [
 
 @pytest.mark.parametrize("body", JOB_FILES)
 def test_job_files_compile(body: str) -> None:
-    plan = compile_job(read_document(body), computes=frozenset({"cpu", "gpu"}))
+    document = read_document(body)
+    for key, _ in find_code_folders(document):  # `mlq job create` sends them along
+        document = replace(document, key, f"artifact:sha256:{'0' * 64}")
+    plan = compile_job(document, computes=frozenset({"cpu", "gpu"}))
 
     assert plan.jobs
     assert plan.warnings == ()

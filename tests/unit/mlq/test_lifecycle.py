@@ -49,4 +49,5 @@ def test_is_terminal() -> None:
 
 
 def test_inner_jobs() -> None:
-    assert {JobType.PIPELINE, JobType.SWEEP} == INNER_TYPES
+    leaves = {JobType.COMMAND, JobType.PARALLEL}
+    assert set(JobType) - leaves == INNER_TYPES

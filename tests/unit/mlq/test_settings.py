@@ -35,15 +35,15 @@ def test_home_is_absolute(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_running_server_is_found(home: Path) -> None:
     serve(home, broker_url="redis://b", api_url="http://a", database_url="sqlite:////d", port=1)
-    (home / TOKEN_FILE).write_text("secret\n")
+    (home / TOKEN_FILE).write_text("sesame\n")
 
     settings = load_settings()
 
     assert (settings.broker_url, settings.api_url) == ("redis://b", "http://a")
     assert settings.database == "sqlite:////d"
     assert settings.port == 8420
-    assert settings.token.get_secret_value() == "secret"
-    assert "secret" not in repr(settings)
+    assert settings.token.get_secret_value() == "sesame"
+    assert "sesame" not in repr(settings)
 
 
 def test_environment_goes_before_the_server_and_arguments_before_both(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +16,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from mlq.sweeps.objective import Objective
 from mlq.sweeps.samplers import Past, RandomSampler
 from mlq.sweeps.space import parse_space
-from mlq.sweeps.study import TrialRecord, build_study, export_study, importance, write_csv
+from mlq.sweeps.study import TrialRecord, build_study, export_study, importance
 from tests.unit.mlq.sweeps.spaces import MODELS, choice, spaces, uniform
 
 MAXIMIZE = Objective("score", "maximize")
@@ -176,38 +174,3 @@ def test_nothing_is_said_without_enough_to_compare() -> None:
     )
     failed = [Past(n, {"x": n / 9}, "failed") for n in range(9)]
     assert importance([*failed, *scored(raw, 3, rate)], space, MAXIMIZE) == {}
-
-
-def test_a_table_has_a_row_for_each_trial() -> None:
-    file = io.StringIO()
-    write_csv(
-        [
-            TrialRecord(
-                0,
-                {"k": [1, 2], "x": 0.5, "b": True, "s": "=1+1", "neg": -1},
-                "succeeded",
-                0.25,
-                started=START,
-                finished=START + timedelta(seconds=1.5),
-            ),
-            TrialRecord(1, {"x": 1}, "failed", reason="error"),
-        ],
-        file,
-    )
-    first, second = csv.DictReader(io.StringIO(file.getvalue()))
-
-    assert first == {
-        "number": "0",
-        "state": "succeeded",
-        "reason": "",
-        "value": "0.25",
-        "params.b": "true",
-        "params.k": "[1, 2]",
-        "params.neg": "-1",
-        "params.s": "'=1+1",
-        "params.x": "0.5",
-        "started": "2026-01-02T03:04:05+00:00",
-        "finished": "2026-01-02T03:04:06.500000+00:00",
-        "duration": "1.5",
-    }
-    assert (second["state"], second["reason"], second["params.k"]) == ("failed", "error", "")
