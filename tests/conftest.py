@@ -7,6 +7,8 @@ Valkey and whatever MLQ_TEST_BROKER_URL names. Nothing needs to be installed.
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +25,20 @@ from tests.servers import (
     Valkey,
 )
 
+# A job of a shell in the background starts with SIGINT ignored, and what it starts inherits that:
+# programs under test would be deaf to Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 GIVEN = Given.read(os.environ)
 BROKER_KINDS = ["valkey", *sorted(GIVEN.broker_urls)]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name a failure when it happens: a run that is ended from outside prints no summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        reason = report.longreprtext.strip().splitlines()[-1:] or ["no reason"]
+        print(f"\nFAILED now: {report.nodeid} ({report.when}): {reason[0]}", file=sys.__stdout__, flush=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
