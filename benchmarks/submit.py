@@ -183,7 +183,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mlq-bench-") as folder:
         valkey = Valkey(Path(folder) / "valkey")
         given = os.environ.get("MLQ_TEST_DATABASE_URL")
-        server = Postgres(given) if given else EmbeddedPostgres(durable=True)
+        server = Postgres(given, durable=True) if given else EmbeddedPostgres(durable=True)
         try:
             for name, url in (
                 ("sqlite", f"sqlite:///{folder}/mlq.db"),

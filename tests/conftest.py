@@ -38,7 +38,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Name a failure when it happens: a run that is ended from outside prints no summary."""
     if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
         reason = report.longreprtext.strip().splitlines()[-1:] or ["no reason"]
-        print(f"\nFAILED now: {report.nodeid} ({report.when}): {reason[0]}", file=sys.__stdout__, flush=True)
+        print(
+            f"\nFAILED now: {report.nodeid} ({report.when}): {reason[0]}",
+            file=sys.__stdout__,
+            flush=True,
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -246,10 +246,12 @@ class Postgres:
     """A PostgreSQL server: hands out databases, copied from a template in some 30 ms.
 
     url: administrator's URL, ending in a database that exists.
+    durable: whether commits reach the disk, as a benchmark wants and tests need not wait for.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, durable: bool = False) -> None:
         self.url = url
+        self._durable = durable
         self._numbers = itertools.count()
         self._prefix = f"mlq_test_{os.getpid()}_{secrets.token_hex(3)}"
         self._made: list[str] = []
@@ -264,6 +266,9 @@ class Postgres:
             )
         )
         self._made.append(name)
+        if not self._durable:
+            setting = sql.SQL("ALTER DATABASE {} SET synchronous_commit = off")
+            self._run(setting.format(sql.Identifier(name)))
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
 
     def drop(self, url: str) -> None:
@@ -313,7 +318,9 @@ class EmbeddedPostgres(Postgres):
         self._log = self._folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
         password = secrets.token_hex(16)
-        super().__init__(f"postgresql://postgres:{password}@{ports.LOOPBACK}:{self._port}/postgres")
+        url = f"postgresql://postgres:{password}@{ports.LOOPBACK}:{self._port}/postgres"
+        # tests kill this server: commits reach the kernel always, the disk if it is to be durable
+        super().__init__(url, durable=True)
         self._initialize(password, durable=durable)
         self.start()
 
@@ -337,7 +344,7 @@ class EmbeddedPostgres(Postgres):
             "max_connections = 200",
         ]
         if not durable:
-            settings += ["fsync = off", "synchronous_commit = off", "full_page_writes = off"]
+            settings += ["fsync = off", "full_page_writes = off"]
         with (self._data / "postgresql.conf").open("a") as config:
             config.write("\n".join(settings) + "\n")
 

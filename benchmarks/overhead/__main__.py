@@ -288,7 +288,7 @@ def _worker(command: list[str], environment: dict[str, str]) -> Iterator[None]:
 @contextmanager
 def _postgresql() -> Iterator[str]:
     given = os.environ.get("MLQ_TEST_DATABASE_URL")
-    server = Postgres(given) if given else EmbeddedPostgres(durable=True)
+    server = Postgres(given, durable=True) if given else EmbeddedPostgres(durable=True)
     try:
         url = server.create()
         yield url
