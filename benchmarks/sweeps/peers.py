@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from typing import Any
 
 import joblib
@@ -15,16 +16,16 @@ from benchmarks.sweeps.problems import METRIC, SEED, Problem, load
 PROCESSES = 2
 
 
-class Peer:
+class Peer(ABC):
     """A way to try a grid. It keeps its processes warm between runs where it has any."""
 
     name: str
 
+    @abstractmethod
     def run(self, problem: Problem, path: str) -> list[float]:
         """Scores in order of the grid. path: of the problem, as `store` wrote it."""
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - few have started anything
         """End what was started."""
 
 

@@ -63,6 +63,12 @@ class Problem:
         """The grid, in scikit-learn's order."""
         return list(ParameterGrid(dict(self.grid)))
 
+    def shorten(self, count: int) -> Problem:
+        """This problem with at most `count` points: those of fewer values of its longest axis."""
+        axis, values = max(self.grid.items(), key=lambda item: len(item[1]))
+        others = len(self.points) // len(values)
+        return replace(self, grid={**self.grid, axis: values[: max(1, count // others)]})
+
     def make(self) -> Any:
         """The estimator without the parameters of the grid."""
         return self.estimator(**self.fixed)
@@ -126,7 +132,7 @@ class Loop:
 
 def store(problem: Problem, folder: Path) -> str:
     """Write a problem where other processes can load it; returns the file."""
-    path = folder / f"{problem.name}.pickle"
+    path = folder / f"{problem.name}-{len(problem.points)}.pickle"
     path.write_bytes(pickle.dumps(problem))
     return str(path)
 
