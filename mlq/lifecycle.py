@@ -53,6 +53,11 @@ class Role(StrEnum):
     BEST = "best"  # makes the sweep's outputs from the best trial
     TRIAL = "trial"
     ROUND = "round"  # a repeated job once, or a loop's body once
+    FINALLY = "finally"  # a step that runs once the others have ended, however they did
+
+
+#: Children that people are not shown.
+HIDDEN_ROLES = frozenset({Role.RUNNER, Role.BEST})
 
 
 class JobType(StrEnum):

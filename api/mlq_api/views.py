@@ -15,7 +15,7 @@ from mlq.db.job_git import GitRecord
 from mlq.db.queries import columns, queues
 from mlq.db.queries import jobs as query
 from mlq.db.workers import SILENT_AFTER_S
-from mlq.lifecycle import JobType, Role
+from mlq.lifecycle import HIDDEN_ROLES, JobType, Role
 from mlq.spec import Plan
 from mlq_api.git_schemas import git_view
 from mlq_api.sweep_views import sweep_view, sweep_views
@@ -24,7 +24,6 @@ from mlq_api.wire import iso
 #: Children shown inside their parent; the rest is at `/children`.
 MAX_CHILDREN = 1000
 MAX_DEPTH = 8
-_HIDDEN = (Role.RUNNER, Role.BEST)
 _TIMES = ("created_at", "queued_at", "started_at", "finished_at", "cancel_requested_at")
 
 
@@ -76,7 +75,7 @@ def submitted_tree(
     if _is_sweep(rows[0]):
         root["sweep"] = sweep_view(rows[0], plan.jobs[0].spec, counts={}, best=None)
     children = []
-    steps = [job for job in plan.jobs if job.parent == 0 and job.role not in _HIDDEN]
+    steps = [job for job in plan.jobs if job.parent == 0 and job.role not in HIDDEN_ROLES]
     for job in sorted(steps, key=attrgetter("ordinal"))[:MAX_CHILDREN]:
         row = rows[job.index]
         waits = [plan.jobs[index].name for index in job.upstreams]

@@ -1,4 +1,4 @@
-"""What a job is to its sweep, as conditions: part of the text, or no plan would use the indexes."""
+"""What a job is to its parent, as conditions: in the text itself, or no plan uses the indexes."""
 
 from __future__ import annotations
 
@@ -9,4 +9,5 @@ from mlq.lifecycle import Role
 
 IS_RUNNER = jobs.c.role == literal_column(f"'{Role.RUNNER}'")
 IS_TRIAL = jobs.c.role == literal_column(f"'{Role.TRIAL}'")
+IS_FINALLY = jobs.c.role == literal_column(f"'{Role.FINALLY}'")
 IS_BEST = jobs.c.role == literal_column(f"'{Role.BEST}'")

@@ -17,6 +17,8 @@ from mlq.service.assets import Asset
 from mlq.spec.plan import Plan, PlannedJob, Source, spec_digest
 
 _SHADOW_LENGTH = 255
+#: What waits for siblings by name; the others wait as `_waiting_on` says.
+_WITH_EDGES = frozenset({None, Role.FINALLY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def draw(
             (upstream, job.index)
             for job in plan.jobs
             for upstream in job.upstreams
-            if job.role is None
+            if job.role in _WITH_EDGES
         ],
         computes=entry_computes(placed),
     )
@@ -140,7 +142,7 @@ def _columns(plan: Plan, job: PlannedJob, *, digest: str, children: int) -> dict
         "spec_digest": digest,
         "tags": dict(plan.tags if job.parent is None else job.tags),
         "waiting_on": _waiting_on(job),
-        "downstreams": 0 if job.role is not None else job.downstreams,
+        "downstreams": job.downstreams if job.role in _WITH_EDGES else 0,
         "open_children": 0 if is_leaf else children,
         "chain_position": None if job.chain is None or job.role else job.chain_position,
         "timeout_s": None if is_leaf else _inner_timeout_s(job),
@@ -149,11 +151,13 @@ def _columns(plan: Plan, job: PlannedJob, *, digest: str, children: int) -> dict
 
 
 def _waiting_on(job: PlannedJob) -> int:
-    """Upstreams; `best` and rounds wait without edges: see mlq.db.transitions.cascade."""
+    """Upstreams; some wait without edges: see mlq.db.transitions.cascade."""
     if job.role == Role.BEST:
         return 1  # its runners, however they end
     if job.role == Role.ROUND:
         return min(job.ordinal, 1)  # the round before it, should that not be good enough
+    if job.role == Role.FINALLY:
+        return len(job.upstreams) + 1  # the others
     return len(job.upstreams)
 
 
@@ -168,7 +172,10 @@ def _input(source: Source, ids: Sequence[str], found: Mapping[str, Asset]) -> di
         return {"type": source.type, "value": source.value}
     if source.kind == "output":
         assert source.job is not None
-        return {"type": source.type, "job": ids[source.job], "output": source.output}
+        bound = {"type": source.type, "job": ids[source.job], "output": source.output}
+        if not source.optional:
+            return bound
+        return {**bound, "optional": True, "default": source.default}
     asset = found.get(source.value)
     if asset is None:
         return {"type": source.type, "late": source.value}
@@ -191,6 +198,9 @@ def _inner_params(plan: Plan, job: PlannedJob, ids: Sequence[str]) -> dict[str, 
         params["stop_on_failure"] = True
     if any(other.parent == job.index and other.type in INNER_TYPES for other in plan.jobs):
         params["has_inner"] = True
+    last = sum(other.parent == job.index and other.role == Role.FINALLY for other in plan.jobs)
+    if last:
+        params["finally"] = last
     if "branches" in job.spec:
         places = {other.path: other.index for other in plan.jobs}
         params["branches"] = [

@@ -365,6 +365,10 @@ def resolve_inputs(
     for name, spec in inputs.items():
         if "job" in spec:
             output = produced.get(spec["job"], {}).get(spec["output"])
+            if output is None and spec.get("optional"):
+                if spec["default"] is not None:
+                    resolved[name] = Input(spec["type"], value=spec["default"])
+                continue
             if output is None:
                 raise StepError(
                     f"Input '{name}': the step before wrote no output '{spec['output']}'.",

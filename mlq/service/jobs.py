@@ -17,6 +17,7 @@ from mlq.db.queries.submission import look_around
 from mlq.db.window import Delivery
 from mlq.errors import ConflictError, MlqError, SpecError, SpecProblem
 from mlq.ids import new_id
+from mlq.lifecycle import Role
 from mlq.service import assets, projects, secrets, trees
 from mlq.service.assets import Asset
 from mlq.service.blueprint import Blueprint, draw, edges, rows
@@ -305,6 +306,8 @@ def _key_path(plan: Plan, job: PlannedJob, path: str) -> str:
     while job.parent is not None:
         if job.role is None:
             path = f"jobs.{job.name}.{path}"
+        elif job.role == Role.FINALLY:
+            path = f"finally.{job.name}.{path}"
         job = plan.jobs[job.parent]
     return path
 

@@ -130,7 +130,11 @@ def _steps(root: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]
         if not isinstance(step, dict):
             continue
         yield key, step
-        below = [((*key, "jobs", name), child) for name, child in _items(step.get("jobs"))]
+        below = [
+            ((*key, word, name), child)
+            for word in ("jobs", "finally")
+            for name, child in _items(step.get(word))
+        ]
         below += [
             ((*key, word), step[word])
             for word in _COMPONENT_KEYS

@@ -21,8 +21,8 @@ class Flow:
     kind: `literal`, `asset`, `output`, `absent` (optional, not given) or `broken` (reported); in a
     sweep's trial also `param` (of the search space) and `input` (what the sweep itself is given).
     producer, output: of an `output` the leaf and its output's name.
-    draws: of a `param`, what it may be. is_partial: some trials are not given it; `default`, which
-    is the port's, then stands in.
+    draws: of a `param`, what it may be. is_partial: some trials are not given it, or the step that
+    writes it may not have come to that; `default`, which is the port's, then stands in.
     """
 
     kind: str
@@ -63,6 +63,15 @@ def fit(problems: Problems, name: str, flow: Flow, port: Port | None, key: KeyPa
             f"The input '{shorten(name)}' takes {port.type}; {what} is {flow.type}.{hint}",
         )
         return BROKEN
+    if flow.is_partial:
+        if not port.optional and port.default is None:
+            problems.add(
+                key,
+                f"The input '{shorten(name)}' is required, but a step under `finally` runs whether "
+                "or not this output was written; make it `optional: true` or give it a default.",
+            )
+            return BROKEN
+        return copy_with(flow, default=port.default)
     if flow.kind == "asset" and flow.type != port.type:
         return copy_with(flow, type=port.type)
     return flow

@@ -152,7 +152,7 @@ class _Layout:
             is_deterministic=deterministic,
             description=job.description or "",
             tags=dict(job.tags or {}),
-            role="round" if node.is_round else None,
+            role="round" if node.is_round else "finally" if node.is_finally else None,
             demands=_demands(node) if is_own and node.is_leaf else {},
         )
 
@@ -161,7 +161,8 @@ class _Layout:
             self.assets[flow.value] = None
         job = self._writer(flow.producer) if flow.producer is not None else None
         default = flow.default if flow.is_partial else None
-        return Source(flow.kind, flow.value, job, flow.output or None, flow.type, default)
+        optional = True if flow.kind == "output" and flow.is_partial else None
+        return Source(flow.kind, flow.value, job, flow.output or None, flow.type, default, optional)
 
     def _spec(
         self, node: Node, timeout: float | None, retries: Retries, deterministic: bool

@@ -290,9 +290,13 @@ class ComponentJob(Job):
 
 
 class PipelineJob(Job):
-    """`type: pipeline`: named steps and what flows between them."""
+    """`type: pipeline`: named steps and what flows between them.
+
+    finally: steps that run once all others have ended, however they did (mlq's own).
+    """
 
     jobs: dict[str, Any]
+    finally_: dict[str, Any] | None = Field(default=None, alias="finally")
     settings: Settings | None = None
 
 
@@ -402,6 +406,7 @@ class PipelineComponent(_Described):
 
     version: Text | None = None
     jobs: dict[str, Any]
+    finally_: dict[str, Any] | None = Field(default=None, alias="finally")
     settings: Settings | None = None
     is_deterministic: StrictBool | None = None
 
@@ -436,7 +441,7 @@ REFUSED_TYPES: Mapping[str, str] = {
 #: Keys of Azure's schema that a job file may not have here -> why.
 REFUSED_KEYS: Mapping[str, str] = {
     "on_init": "steps that always run first are not supported by this version yet.",
-    "on_finalize": "steps that always run last are not supported by this version yet.",
+    "on_finalize": "write the step under `finally` of the pipeline; it always runs last.",
     "trigger": "a schedule is a file of its own.",
     "depends_on": "steps follow from their bindings; bind an input to the other step's output.",
 }

@@ -89,7 +89,8 @@ class Node:
     search, trial: of a sweep. A trial is a root of its own: nothing outside binds to what is in it.
     rounds: of a repeated job or loop, whose children are its rounds. branches: of an `if_else`.
     bodies: of a pipeline, steps that are the bodies of loops -> the loop's name: whoever binds to
-    such a step is given the loop's outputs. registered: the version, `mlq:NAME:VERSION`, that it is
+    such a step is given the loop's outputs. is_finally: it runs once its siblings that are not have
+    ended, however they did. registered: the version, `mlq:NAME:VERSION`, that it is
     a step of.
     """
 
@@ -111,6 +112,7 @@ class Node:
     rounds: Rounds | None = None
     branches: Branches | None = None
     bodies: dict[str, str] = field(default_factory=dict)
+    is_finally: bool = False
     registered: str | None = None
 
     @property

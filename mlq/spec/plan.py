@@ -18,7 +18,8 @@ class Source:
     `models:/churn/3`, `artifact:sha256:HEX[/name]`, `https://…` (`azureml:` is already `mlq:`).
     job, output: the leaf, or repeated job, that produces it (index in `Plan.jobs`) and the name of
     its output.
-    type: of the port, else of the value.
+    type: of the port, else of the value. optional: of an output that may not be there, `default` or
+    nothing then stands in.
 
     In the plan of a sweep's trial (`mlq.spec.embedded`) a source is also of kind `input`, its value
     the name of the runner's input that it is, or `param`, its value the name of a swept parameter;
@@ -31,6 +32,7 @@ class Source:
     output: str | None = None
     type: str = "string"
     default: Any = None
+    optional: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class PlannedJob:
 
     index: place in `Plan.jobs`; parent: index of the job it belongs to, None for the root.
     role: of a sweep's leaves: `runner`, or `best`, which waits for all of them and writes the
-    outputs of the sweep; of what a repeated job does each time: `round`; else None.
+    outputs of the sweep; of what a repeated job does each time: `round`; of a step that runs once
+    its other siblings have ended: `finally`; else None.
     ordinal: place among its siblings, upstreams first.
     path: `""` for the root, `prep`, `outer.inner`.
     component: `mlq:train` for a component with a name, None for commands and pipelines.

@@ -51,6 +51,7 @@ MAX_JOBS = 5_000
 MAX_DEPTH = 16
 #: Bindings may stand there; elsewhere a value must be known at submit.
 _MAY_BIND = frozenset({"command", "component", "trial", "type"}) | BOUND_KEYS
+_ONLY_PLAIN = "A step under `finally` is a command or a component that one worker runs."
 
 
 class TreeBuilder(StepReader):
@@ -132,7 +133,7 @@ class TreeBuilder(StepReader):
         """What a job says of itself, and its command or steps."""
         self._check_job(node)
         if isinstance(node.definition, (PipelineJob, PipelineComponent)):
-            self._add_children(node, node.definition.jobs, depth)
+            self._add_children(node, node.definition, depth)
         elif node.definition is not None:
             self._check_command(node, node.definition, node.job.inputs or {})
 
@@ -334,7 +335,7 @@ class TreeBuilder(StepReader):
                 "A pipeline is not retried as a whole; set retries on its steps.",
             )
         self.is_in_trial = True
-        self._add_children(trial, definition.jobs, depth)
+        self._add_children(trial, definition, depth)
         self.is_in_trial = False
 
     def _take_trial_command(self, trial: Node, definition: CommandComponent, sweep: Node) -> None:
@@ -355,7 +356,10 @@ class TreeBuilder(StepReader):
 
     # pipelines --------------------------------------------------------------------------------
 
-    def _add_children(self, node: Node, jobs: Mapping[str, Any], depth: int) -> None:
+    def _add_children(
+        self, node: Node, pipeline: PipelineJob | PipelineComponent, depth: int
+    ) -> None:
+        jobs = pipeline.jobs
         where = (*node.definition_key, "jobs")
         if not jobs:
             self.problems.add(where, "A pipeline needs at least one step.")
@@ -367,13 +371,7 @@ class TreeBuilder(StepReader):
             child_key = (*where, name)
             if name in node.bodies:
                 continue  # read with its loop
-            if not is_step_name(name):
-                self.problems.add(
-                    child_key,
-                    f"'{shorten(name)}' cannot name a step: letters, digits, _ and -, "
-                    "a letter or _ first.",
-                )
-                node.broken.add(name)
+            if not self._is_named(name, child_key, node):
                 continue
             if isinstance(raw, Mapping) and kind_of(raw) in CONTROLS:
                 child = self._control(raw, child_key, node, jobs, depth + 1)
@@ -383,6 +381,39 @@ class TreeBuilder(StepReader):
                 node.broken |= {name, *(body for body, by in node.bodies.items() if by == name)}
             else:
                 node.children[name] = child
+        for name, raw in (pipeline.finally_ or {}).items():
+            self._add_finally(name, raw, node, depth)
+
+    def _add_finally(self, name: str, raw: Any, node: Node, depth: int) -> None:
+        """A step of `node` that always runs; it is one that a worker has."""
+        key = (*node.definition_key, "finally", name)
+        if not self._is_named(name, key, node):
+            return
+        if name in node.children or name in node.broken or name in node.bodies:
+            self.problems.add(key, f"A step '{name}' stands under `jobs` already.")
+            return
+        child = None
+        if kind_of(raw) in CONTROLS:
+            self.problems.add(key, _ONLY_PLAIN)
+        else:
+            child = self._node(raw, key, name=name, parent=node, depth=depth + 1)
+        if child is None:
+            node.broken.add(name)
+            return
+        if not child.is_executed or child.search is not None:
+            self.problems.add(key, _ONLY_PLAIN)
+        child.is_finally = True
+        node.children[name] = child
+
+    def _is_named(self, name: str, key: KeyPath, node: Node) -> bool:
+        if is_step_name(name):
+            return True
+        self.problems.add(
+            key,
+            f"'{shorten(name)}' cannot name a step: letters, digits, _ and -, a letter or _ first.",
+        )
+        node.broken.add(name)
+        return False
 
     # control nodes ----------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ followed in a loop, never by recursion, so its length does not matter.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mlq.spec.bindings import Binding, find_bindings, has_binding, parse_binding
@@ -55,6 +56,9 @@ class Wiring(OutputWiring):
             if node.is_round and self._is_given(node, name):
                 continue
             flow, sibling = self._flow(node, raw, (*where, name), port)
+            if sibling is not None and node.is_finally and not sibling.is_finally:
+                # it runs whatever becomes of that step
+                flow, sibling = replace(flow, is_partial=flow.kind == "output"), None
             wires.inputs[name] = fit(self.problems, name, flow, port, (*where, name))
             if sibling is not None:
                 wires.upstreams[sibling] = None
@@ -398,6 +402,13 @@ class Wiring(OutputWiring):
         if step is node:
             self._add_own_output(step, key)
             return BROKEN, None
+        if step.is_finally and not node.is_finally:
+            self.problems.add(
+                key,
+                f"The step '{step.name}' stands under `finally` and runs after all others; only "
+                "other steps there can wait for it.",
+            )
+            return BROKEN, None
         if not self.check_output(step, binding.name, key):
             return BROKEN, None
         leaf = self.follow(step, binding.name)
@@ -422,10 +433,12 @@ class Wiring(OutputWiring):
             flow = inputs.get(binding.name)
             port = (node.ports or {}).get(binding.name)
             is_missing = flow is not None and flow.kind == "absent"
-            if flow is not None and flow.kind == "param":
+            if flow is not None and flow.kind in ("param", "output"):
                 is_missing = flow.is_partial and flow.default is None
             if is_missing and (port is None or port.optional):
                 who = "is not given" if flow is ABSENT else "some trials are not given"
+                if flow is not None and flow.kind == "output":
+                    who = "may not have been written when the pipeline ends"
                 self.problems.add(
                     (*node.definition_key, "command"),
                     f"The command names {binding.kind}.{shorten(binding.name)}, which {who}; "
@@ -441,7 +454,8 @@ class Wiring(OutputWiring):
             [number[upstream] for upstream in self.wires[child].upstreams] for child in children
         ]
         try:
-            wires.order = [children[index] for index in sort_topologically(upstreams)]
+            order = [children[index] for index in sort_topologically(upstreams)]
+            wires.order = sorted(order, key=lambda child: child.is_finally)
         except CycleError as error:
             names = [children[index].name for index in error.cycle]
             if len(names) > 12:

@@ -75,6 +75,8 @@ def _counters(forest: _Forest, job: Any) -> Iterator[str]:
     if job.role == Role.ROUND and job.state == State.PENDING:
         before = _rounds(forest, job.parent_id)[: job.ordinal]
         open_upstreams += any(row.state != State.SUCCEEDED for row in before)
+    if job.role == Role.FINALLY and job.state == State.PENDING:
+        open_upstreams += _has_steps_left(forest, job)
     if job.state in (State.PENDING, State.QUEUED, State.RUNNING, State.SUCCEEDED):
         if job.waiting_on != open_upstreams:
             yield f"waiting_on is {job.waiting_on}, not {open_upstreams}"
@@ -82,6 +84,20 @@ def _counters(forest: _Forest, job: Any) -> Iterator[str]:
             yield f"went on although {open_upstreams} upstreams have not succeeded"
     if job.waiting_on < 0 or job.open_children < 0:
         yield f"a counter is negative: {job.waiting_on=}, {job.open_children=}"
+
+
+def _finally(forest: _Forest, job: Any) -> Iterator[str]:
+    began = job.role == Role.FINALLY and job.state in (State.QUEUED, State.RUNNING)
+    if began and _has_steps_left(forest, job):
+        yield "runs although other steps have not ended"
+
+
+def _has_steps_left(forest: _Forest, job: Any) -> bool:
+    """Whether there is something that a `finally` step waits for."""
+    siblings = forest.children[job.parent_id]
+    return forest.jobs[job.parent_id].state == State.PENDING or any(
+        row.role != Role.FINALLY and row.state in LIVE for row in siblings
+    )
 
 
 def _times(forest: _Forest, job: Any) -> Iterator[str]:
@@ -243,7 +259,7 @@ def _outcome(forest: _Forest, job: Any) -> Iterator[str]:
 #: Inner jobs that have an outcome of their own.
 _CHILDLESS = frozenset({JobType.APPROVAL, JobType.IF_ELSE})
 _RULES = (_counters, _times, _cancel, _ended_tree, _stuck, _skipped)
-_LEAF_RULES = (_leaf, _trial)
+_LEAF_RULES = (_leaf, _trial, _finally)
 _INNER_RULES = (_inner, _outcome)
 
 

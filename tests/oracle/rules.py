@@ -203,7 +203,7 @@ ADDITIONS = (
     ),
     Rule(
         "mlq's keys",
-        r"(timeout|retries|repeat|priority|warm_start)'?: (\[')?Unknown field",
+        r"(timeout|retries|repeat|priority|warm_start|finally)'?: (\[')?Unknown field",
         "Keys that only mlq has.",
         f"{_COMMAND}timeout: 60\n",
     ),

@@ -187,7 +187,7 @@ def test_the_page_of_job_files_knows_every_model() -> None:
 
     assert models - described == {spec.PipelineComponent, spec.SweepJob}
     only_here = keys_of(spec.PipelineComponent) - keys_of(spec.CommandComponent)
-    assert only_here == {"jobs", "settings"}
+    assert only_here == {"jobs", "finally", "settings"}
     page = read(DOCS / "reference" / "job-yaml.md")
     assert all(f"`{kind}`" in page for kind in spec.PORT_TYPES | spec.LATER_TYPES)
 

@@ -15,7 +15,7 @@ from mlq.lifecycle import Role
 #: Words come from so many of the newest roots: those are what people look for.
 NEWEST = 500
 _MOST_WORDS = 100
-_IS_STEP = or_(jobs.c.role.is_(None), jobs.c.role == Role.BEST.value)
+_IS_STEP = or_(jobs.c.role.is_(None), jobs.c.role.in_((Role.BEST.value, Role.FINALLY.value)))
 
 
 def step_metrics(

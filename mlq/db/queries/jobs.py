@@ -14,12 +14,12 @@ from mlq.db.tables import job_edges, jobs, latest_metrics, metrics, specs
 from mlq.db.types import now
 from mlq.errors import ConflictError, NotFoundError
 from mlq.ids import parse_id, parse_prefix
-from mlq.lifecycle import Role, State
+from mlq.lifecycle import HIDDEN_ROLES, Role, State
 
 LAST = "@last"
 _CANDIDATES = 6
 #: Not what only a sweep knows: its runners, and the leaf that makes its outputs.
-_HIDDEN = (Role.RUNNER.value, Role.BEST.value)
+_HIDDEN = tuple(sorted(role.value for role in HIDDEN_ROLES))
 _IS_SHOWN = or_(jobs.c.role.is_(None), jobs.c.role.not_in(_HIDDEN))
 
 

@@ -171,7 +171,9 @@ def _pending_words(conn: Connection, rows: Sequence[RowMapping]) -> dict[str, st
         parents = {row.id: row.name for row in conn.execute(query)}
     words = {}
     for row in rows:
-        if row["id"] in waits:
+        if row["role"] == Role.FINALLY:
+            words[row["id"]] = "runs when the other steps have ended"
+        elif row["id"] in waits:
             words[row["id"]] = f"waiting for {listed(waits[row['id']])}"
         elif row["role"] == Role.ROUND and row["ordinal"]:
             kind = row["name"].partition("-")[0]

@@ -41,7 +41,7 @@ from mlq.db.tables import (
 )
 from mlq.db.types import Id, Timestamp
 from mlq.errors import MlqError
-from mlq.lifecycle import Role, State
+from mlq.lifecycle import HIDDEN_ROLES, State
 
 SCHEDULED, RUNNING, FINISHED, FAILED, KILLED = (
     "SCHEDULED",
@@ -180,7 +180,10 @@ def page_experiments(
 
 # runs
 
-_IS_A_RUN = and_(jobs.c.is_leaf, or_(jobs.c.role.is_(None), jobs.c.role == Role.TRIAL.value))
+_IS_A_RUN = and_(
+    jobs.c.is_leaf,
+    or_(jobs.c.role.is_(None), jobs.c.role.not_in(sorted(role.value for role in HIDDEN_ROLES))),
+)
 
 
 def _every_run() -> Any:

@@ -35,7 +35,7 @@ jobs = Table(
     Column("root_id", Id, nullable=False),
     Column("type", String(16), nullable=False),
     Column("is_leaf", Boolean, nullable=False),
-    # of a sweep's children: runner | best | trial; None for everything else
+    # what a child is for that is no step: see mlq.lifecycle.Role
     Column("role", String(8)),
     Column("name", String(255), nullable=False),
     Column("path", Text, nullable=False),  # names from below the root: "outer.inner"

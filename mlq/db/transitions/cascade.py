@@ -17,11 +17,12 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    func,
     select,
     update,
 )
 
-from mlq.db.roles import IS_BEST, IS_RUNNER
+from mlq.db.roles import IS_BEST, IS_FINALLY, IS_RUNNER
 from mlq.db.tables import job_edges, jobs
 from mlq.db.together import Prepared
 from mlq.db.transitions import rounds
@@ -30,7 +31,7 @@ from mlq.db.transitions.closing import INNER, Ended, close
 from mlq.db.transitions.rounds import Verdict
 from mlq.db.types import Id, now
 from mlq.db.window import take_turns
-from mlq.lifecycle import JobType, Reason, State
+from mlq.lifecycle import LIVE, JobType, Reason, Role, State
 
 
 @dataclass(slots=True)
@@ -163,6 +164,8 @@ def close_empty(conn: Connection, root_id: str) -> Settled:
 
 _LOCK_ROOT = select(jobs.c.id).where(jobs.c.id == bindparam("job")).with_for_update()
 
+_upstream = jobs.alias("upstream")
+
 # Not `state = 'pending'`: where PostgreSQL has no statistics yet it takes that for the most
 # selective condition there is, and looks through the whole table before it looks at the edges.
 _IS_PENDING = tuple(jobs.c.state != state.value for state in State if state != State.PENDING)
@@ -260,6 +263,27 @@ _WAKE = (
     .values(not_before=None, dispatched_at=None)
     .returning(jobs.c.id, jobs.c.compute, jobs.c.ordinal)
 )
+# What is left of a pipeline are its `finally` steps: they wait for each other only. To be told so
+# again changes nothing.
+_OPEN_FINALLY = (
+    update(jobs)
+    .where(jobs.c.parent_id == bindparam("parent"), IS_FINALLY, *_IS_PENDING)
+    .values(
+        waiting_on=select(func.count())
+        .select_from(job_edges.join(_upstream, _upstream.c.id == job_edges.c.upstream))
+        .where(job_edges.c.downstream == jobs.c.id, _upstream.c.state != State.SUCCEEDED.value)
+        .scalar_subquery()
+    )
+)
+_LIVE_STEP = (
+    select(jobs.c.id)
+    .where(
+        jobs.c.parent_id == bindparam("parent"),
+        jobs.c.role.is_distinct_from(Role.FINALLY.value),
+        jobs.c.state.in_(sorted(LIVE)),
+    )
+    .limit(1)
+)
 _LET_START = update(jobs).where(jobs.c.id == bindparam("round")).values(waiting_on=0)
 
 
@@ -308,6 +332,8 @@ def _start_inner(conn: Connection, root_id: str, ids: list[str], settled: Settle
             if row.type == JobType.SWEEP or (row.params or {}).get("has_inner")
         ]
         ids = list(conn.scalars(_INNER_ENTRIES, {"parents": nested})) if nested else []
+        for row in started:  # of a resumed pipeline, nothing else may be left
+            _open_finally(conn, row, waiting)
     _wait_for_message(conn, root_id, waiting, settled)
     return ended
 
@@ -365,7 +391,8 @@ def _close_parents(
         if row.type == JobType.SWEEP:
             _wake_runner(conn, root_id, parent_id, settled)
         if parent_id in failed and (row.params or {}).get("stop_on_failure"):
-            ended += skip(conn, jobs.c.parent_id == parent_id)
+            steps = jobs.c.role.is_distinct_from(Role.FINALLY.value)
+            ended += skip(conn, and_(jobs.c.parent_id == parent_id, steps))
         ended += _close_if_done(conn, root_id, row, settled)
     return ended
 
@@ -376,11 +403,31 @@ def _close_if_done(conn: Connection, root_id: str, row: Any, settled: Settled) -
         return []
     if row.open_children == 0:
         return [close(conn, row)]
+    waiting: dict[str, dict[str, int]] = {}
+    if _open_finally(conn, row, waiting):
+        _wait_for_message(conn, root_id, waiting, settled)
+        return []
     if (row.params or {}).get("rounds"):
         return _go_round(conn, root_id, row, settled)
     if row.open_children == 1 and row.type == JobType.SWEEP:
         return _queue_best(conn, root_id, row.id, settled)
     return []
+
+
+def _open_finally(conn: Connection, row: Any, waiting: dict[str, dict[str, int]]) -> bool:
+    """Queue the `finally` steps of a running pipeline where all others have ended.
+
+    waiting: compute -> leaves that wait for a message, which they are added to.
+    """
+    last = (row.params or {}).get("finally", 0)
+    if not 0 < row.open_children <= last:
+        return False
+    if conn.scalar(_LIVE_STEP, {"parent": row.id}) is not None:
+        return False  # some of the last ones were canceled before it was their turn
+    conn.execute(_OPEN_FINALLY, {"parent": row.id})
+    for leaf in _QUEUE_ENTRIES.apply(conn, {"parents": [row.id]}, kind="job.queue"):
+        waiting.setdefault(leaf.compute, {})[leaf.id] = leaf.ordinal
+    return True
 
 
 def _go_round(conn: Connection, root_id: str, repeated: Any, settled: Settled) -> list[Ended]:

@@ -11,14 +11,14 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    literal,
+    not_,
     or_,
     select,
     update,
 )
 
 from mlq.db.events import record
-from mlq.db.roles import IS_BEST
+from mlq.db.roles import IS_BEST, IS_FINALLY
 from mlq.db.tables import job_edges, jobs
 from mlq.db.transitions.approvals import turn_down
 from mlq.db.transitions.cascade import Settled, lock_root, settle, skip, start_inner
@@ -59,7 +59,8 @@ _reopened = _reopened.union_all(
                 # and so does which branch was taken
                 _below.c.reason.is_distinct_from(Reason.CONDITION.value),
             ),
-            _below.c.role == Role.RUNNER.value,
+            # there is something to be found, or to be cleared up, again
+            _below.c.role.in_((Role.RUNNER.value, Role.FINALLY.value)),
         ),
     )
 )
@@ -94,6 +95,7 @@ _REOPEN = Change(
 def cancel(conn: Connection, job_id: str, *, actor: str) -> Settled | None:
     """Cancel a job and all its live descendants; a running leaf ends when its worker stopped it.
 
+    The `finally` steps of pipelines that have begun still run, unless `job_id` is one of them.
     None when the job has ended already, or does not exist.
     """
     target = _lock_live(conn, job_id)
@@ -341,6 +343,7 @@ def _recount(conn: Connection, root_id: str) -> None:
             waiting_on=case(
                 (IS_BEST, 1),
                 (jobs.c.role == Role.ROUND.value, case((waiting_rounds > 0, 1), else_=0)),
+                (IS_FINALLY, waiting + 1),
                 else_=waiting,
             ),
             open_children=children,
@@ -349,7 +352,13 @@ def _recount(conn: Connection, root_id: str) -> None:
 
 
 def _subtree(job_id: str, *, with_top: bool = True) -> Select[tuple[str]]:
-    tree = select(literal(job_id, jobs.c.id.type).label("id")).cte("subtree", recursive=True)
-    tree = tree.union_all(select(jobs.c.id).where(jobs.c.parent_id == tree.c.id))
+    """A job and what lies below it, but for what a running pipeline does finally."""
+    tree = select(jobs.c.id, jobs.c.state).where(jobs.c.id == job_id).cte("subtree", recursive=True)
+    always = and_(jobs.c.role == Role.FINALLY.value, tree.c.state == State.RUNNING.value)
+    tree = tree.union_all(
+        select(jobs.c.id, jobs.c.state).where(
+            jobs.c.parent_id == tree.c.id, or_(jobs.c.role.is_(None), not_(always))
+        )
+    )
     ids = select(tree.c.id)
     return ids if with_top else ids.where(tree.c.id != job_id)
