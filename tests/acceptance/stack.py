@@ -223,7 +223,7 @@ class Stack:
             self.api = httpx.Client(
                 base_url=f"http://127.0.0.1:{port}",
                 headers={"Authorization": f"Bearer {token}"},
-                timeout=10,
+                timeout=60,
             )
         part = self._start(
             f"api-{len(self.parts)}", ["mlq_api"], host="127.0.0.1", port=str(port), **settings

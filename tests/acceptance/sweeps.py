@@ -96,9 +96,12 @@ def summary(rows: list[RowMapping]) -> Counter[str]:
     )
 
 
+BOWL = 500
+
+
 def bowl(**more: Any) -> dict[str, Any]:
-    """A grid of 200 trials of 20 ms; the best is number 31."""
-    space = {"x": choice(*range(20)), "y": choice(*range(10))}
+    """A grid of BOWL trials of 20 ms; the best is number 76."""
+    space = {"x": choice(*range(20)), "y": choice(*range(25))}
     return sweep("bowl", space, {"seconds": 0.02}, **more)
 
 
@@ -117,8 +120,8 @@ def commands(script: str, count: int, **more: Any) -> dict[str, Any]:
 def assert_undisturbed(stack: Stack, sweep_id: str) -> None:
     """Assert that a `bowl` has come to what it comes to when nothing happens."""
     row = stack.wait(sweep_id)
-    rows = assert_whole(stack, sweep_id, count=200)
-    assert summary(rows) == {"succeeded": 200}
-    assert len({(one["params"]["x"], one["params"]["y"]) for one in rows}) == 200
+    rows = assert_whole(stack, sweep_id, count=BOWL)
+    assert summary(rows) == {"succeeded": BOWL}
+    assert len({(one["params"]["x"], one["params"]["y"]) for one in rows}) == BOWL
     assert row["outputs"]["best_params"]["value"] == {"x": 3, "y": 1}
     assert row["value"] == 0

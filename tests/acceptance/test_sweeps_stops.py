@@ -11,6 +11,7 @@ import pytest
 from tests.acceptance.conftest import PAIRS, OpenStack, usually
 from tests.acceptance.stack import Part, Stack, gone, wait_for
 from tests.acceptance.sweeps import (
+    BOWL,
     assert_undisturbed,
     assert_whole,
     bowl,
@@ -46,7 +47,7 @@ def test_a_draining_worker_hands_its_trials_on(stack: Stack, worker: Part) -> No
     job = stack.submit(bowl())
     wait_for(lambda: done(stack, job) >= 20)
     assert worker.stop() == 0
-    assert done(stack, job) < 200
+    assert done(stack, job) < BOWL
     assert stack.job(job)["state"] == "running"
     stack.worker()
     assert_undisturbed(stack, job)
@@ -83,7 +84,7 @@ def test_cancel(stack: Stack, worker: Part) -> None:
     counts = summary(assert_whole(stack, job))
     assert counts["succeeded"] >= 10
     assert set(counts) == {"succeeded", "canceled"}
-    wait_for(lambda: len(worker.pool()) == 2, 5, what="the pool is whole again")
+    wait_for(lambda: len(worker.pool()) == 2, what="the pool is whole again")
 
 
 def test_cancel_of_commands(stack: Stack, worker: Part) -> None:
@@ -129,7 +130,7 @@ def test_resume_of_what_was_canceled(stack: Stack, worker: Part) -> None:
     stack.resume(job)
     row = stack.wait(job)
     rows = trials(stack, job)
-    assert summary(rows) == {"succeeded": 200}
+    assert summary(rows) == {"succeeded": BOWL}
     assert row["outputs"]["best_params"]["value"] == {"x": 3, "y": 1}
     assert {one["generation"] for one in rows if one["id"] in kept} == {1}
     stack.assert_sound()

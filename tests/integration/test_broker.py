@@ -43,7 +43,7 @@ def take(url: str, queue: str) -> Any:
     """The oldest message of `queue`, taken out."""
     with Connection(url) as conn:
         simple = conn.SimpleQueue(queue, queue_opts={"no_declare": True})
-        message = simple.get(block=True, timeout=5)
+        message = simple.get(block=True, timeout=60)
         message.ack()
         simple.close()
     return message

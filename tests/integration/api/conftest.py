@@ -43,7 +43,7 @@ class Api:
             with self.database.write() as conn:
                 made = tokens.create(conn, name=role, role=role, actor="test")
             headers = {"authorization": f"Bearer {made.token}"}
-            self._clients[role] = httpx.Client(base_url=self.url, headers=headers, timeout=30)
+            self._clients[role] = httpx.Client(base_url=self.url, headers=headers, timeout=120)
         return self._clients[role]
 
     def close(self) -> None:

@@ -88,7 +88,7 @@ def test_bytes_first_and_the_name_later(client: httpx.Client) -> None:
 def test_ten_declared_gigabytes_are_refused_before_they_are_read(api: Api, path: str) -> None:
     token = api.as_role("admin").headers["authorization"]
     address = api.url.removeprefix("http://").split(":")
-    with socket.create_connection((address[0], int(address[1])), timeout=10) as connection:
+    with socket.create_connection((address[0], int(address[1])), timeout=60) as connection:
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\n"
         connection.sendall(f"{head}Content-Length: 10000000000\r\n\r\n".encode())
         answer = b""

@@ -32,7 +32,7 @@ class Team:
         with api.database.write() as conn:
             projects.create(conn, project, actor="admin")
             made = tokens.create(conn, name="ci", role="submitter", actor="admin", project=project)
-        self.client = httpx.Client(base_url=api.url, headers=bearer(made.token), timeout=30)
+        self.client = httpx.Client(base_url=api.url, headers=bearer(made.token), timeout=120)
 
     def fill(self) -> dict[str, str]:
         """Make one object of each kind; kind of address -> what stands in it."""

@@ -74,7 +74,7 @@ class Driver:
     def end(self, number: int = signal.SIGTERM) -> str:
         """Send a signal, wait for the end, return what was said."""
         self.process.send_signal(number)
-        said, _ = self.process.communicate(timeout=30)
+        said, _ = self.process.communicate(timeout=120)
         return said
 
 
@@ -154,7 +154,7 @@ except ServiceFailedError as error:
 supervisor.stop()
 """)
 
-    said, _ = driver.process.communicate(timeout=30)
+    said, _ = driver.process.communicate(timeout=120)
 
     assert (
         said.splitlines()[-1] == "api ended with code 1 / ['port is taken', 'port is taken', "
@@ -261,7 +261,7 @@ code = supervisor.complete(service)
 supervisor.stop()
 say(code)
 """)
-    said, _ = driver.process.communicate(timeout=30)
+    said, _ = driver.process.communicate(timeout=120)
 
     assert said.splitlines()[-1] == "4"
     assert (tmp_path / "greeting.log").read_text().splitlines() == [
@@ -286,7 +286,7 @@ finally:
 supervisor.stop()
 say(code)
 """)
-    said, _ = driver.process.communicate(timeout=30)
+    said, _ = driver.process.communicate(timeout=120)
 
     assert said.split() == ["once", "1"]
     assert "RuntimeError: no way" in (tmp_path / "broken.log").read_text()
@@ -299,7 +299,7 @@ def test_a_program_that_is_not_there_ends_with_its_name_in_the_log(
 say(supervisor.complete(Service("none", ["/no/such/program"], {})))
 supervisor.stop()
 """)
-    said, _ = driver.process.communicate(timeout=30)
+    said, _ = driver.process.communicate(timeout=120)
 
     assert said.split() == ["1"]
     assert "/no/such/program" in (tmp_path / "none.log").read_text()
@@ -312,6 +312,6 @@ say(supervisor.complete(service("prepare", "raise SystemExit(3)")))
 supervisor.stop()
 """)
 
-    said, _ = driver.process.communicate(timeout=30)
+    said, _ = driver.process.communicate(timeout=120)
 
     assert said.splitlines()[-1] == "3"

@@ -69,7 +69,7 @@ class World:
     def client(self) -> httpx.Client:
         """A client with a token and a connection of its own."""
         return httpx.Client(
-            base_url=self.url, headers={"authorization": f"Bearer {self.token}"}, timeout=30
+            base_url=self.url, headers={"authorization": f"Bearer {self.token}"}, timeout=120
         )
 
     def wait(self, fact: Callable[[], object]) -> None:
