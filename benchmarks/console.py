@@ -1,10 +1,12 @@
 """What the console's list of jobs costs the server, with many jobs in the database.
 
-    python -m benchmarks.console [--jobs 200000] [--rounds 200]
+    python -m benchmarks.console [--jobs 200000] [--rounds 200] [--browser]
 
 PostgreSQL of MLQ_TEST_DATABASE_URL (a database of its own, dropped after), else the embedded one.
 Root jobs with five metrics each. Prints the median and the 95th percentile, in ms, of: the first
-page, later pages, and searches (a rare name, a name that no job has, failed jobs).
+page, later pages, and searches (a rare name, a name that no job has, failed jobs). --browser also
+asks a real Chromium (CHROMIUM, else /usr/bin/chromium) how soon the list is seen; it needs `make
+console`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,10 +27,12 @@ from sqlalchemy import text
 from mlq.db.engine import Database
 from mlq.db.migrate import upgrade
 from mlq.db.tables import jobs
+from mlq.service import tokens
 from mlq.settings import Settings
 from tests.integration.api.conftest import Api
 from tests.servers import EmbeddedPostgres, Postgres, Valkey
 
+WEB = Path(__file__).parents[1] / "api/web"
 METRICS = 5
 #: Copies of one submitted job, one a second; a uuid begins with the ms of its time (RFC 9562).
 _COPY = """
@@ -105,6 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--jobs", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--browser", action="store_true")
     options = parser.parse_args()
     with running_api() as api:
         client = api.as_role("admin")
@@ -127,6 +133,10 @@ def main() -> None:
         ):
             measure(what, lambda _, q=query: client.get("/v1/jobs", params=q), 40)
         measure("words", lambda _: client.get("/v1/job-words"), 40)
+        if options.browser:
+            with api.database.write() as conn:
+                token = tokens.create(conn, name="paint", role="admin", actor="benchmark").token
+            subprocess.run(["node", "scripts/paint.mjs", api.url, token], cwd=WEB, check=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ A real Chromium (CHROMIUM, else /usr/bin/chromium) on a real API with PostgreSQL
 api/web/scripts/trace.mjs, which pans, zooms, selects, hovers, brushes, scrolls and types. Prints
 for each page how long the longest task of the page's thread was, in ms, while it loaded and after.
 The aim is that none after the load is over 200 ms. Needs `make console`.
+The first figure is time on a processor, which other work on the machine does not change.
+TRACES=FOLDER keeps the traces.
 """
 
 from __future__ import annotations
@@ -13,17 +15,15 @@ from __future__ import annotations
 import argparse
 import random
 import subprocess
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from benchmarks.console import running_api
+from benchmarks.console import WEB, running_api
 from mlq.db.tables import jobs, latest_metrics
 from mlq.ids import new_id
 from mlq.service import tokens
 
-WEB = Path(__file__).parents[1] / "api/web"
 WIDTH = 20
 PARAMS = 8
 

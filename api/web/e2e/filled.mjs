@@ -95,7 +95,7 @@ function typed(component) {
 }
 
 async function until(isTrue) {
-  const deadline = Date.now() + 120_000;
+  const deadline = Date.now() + 600_000;
   while (!(await isTrue())) {
     if (Date.now() > deadline) throw new Error("a job did not end");
     await new Promise((done) => setTimeout(done, 300));

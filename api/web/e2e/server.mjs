@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 
 const MLQ = new URL("../../../.venv/bin/mlq", import.meta.url).pathname;
-const STARTED_MS = 180_000;
+const STARTED_MS = 600_000;
 
 async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");

@@ -63,6 +63,8 @@ const MANY = 4;
 /** Of larger ones only what is in sight is drawn. */
 const LARGE = 60;
 const READABLE_ZOOM = 0.65;
+/** Of a large one the small picture shows all; cards with their ports are drawn where they are seen. */
+const LEAST_ZOOM = 0.3;
 
 /** The steps of a job file with their ports; drawing a line binds an output to an input. */
 export default memo(function Canvas(props: Props) {
@@ -72,6 +74,7 @@ export default memo(function Canvas(props: Props) {
   const isNarrow = useMediaQuery("(max-width: 48em)", false, { getInitialValueInEffect: false });
   const first = selected ?? pipeline.steps[0]?.name;
   const refused = useRef("");
+  const planned = new Map(plan?.jobs.map((job) => [job.path, job]));
   const cards = pipeline.steps.map((step): Card => {
     const component = step.component ? components.get(step.component) : undefined;
     return {
@@ -80,7 +83,7 @@ export default memo(function Canvas(props: Props) {
       outputs: outputPorts(step, component, pipeline),
       isWrong: wrong.has(step.name),
       change: props.changed.get(step.name),
-      planned: plan?.jobs.find((job) => job.path === step.name),
+      planned: planned.get(step.name),
     };
   });
   const shape = JSON.stringify([
@@ -165,7 +168,7 @@ export default memo(function Canvas(props: Props) {
             ? { nodes: [{ id: first }], maxZoom: 0.9 }
             : { padding: 0.1, minZoom: READABLE_ZOOM, maxZoom: 1 }
         }
-        minZoom={0.1}
+        minZoom={cards.length > LARGE ? LEAST_ZOOM : 0.1}
         onlyRenderVisibleElements={cards.length > LARGE}
         preventScrolling={false}
         deleteKeyCode={["Delete", "Backspace"]}

@@ -1,4 +1,4 @@
-import { Alert, Anchor, Button, Group, Select, Stack, Table, Text } from "@mantine/core";
+import { Alert, Anchor, Button, Group, Select, Stack, Text } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
@@ -25,6 +25,7 @@ import { root } from "../api/root";
 import { CopyMenu } from "../parts/copy";
 import { Loaded, Page, Section, Trouble } from "../parts/page";
 import { useMayAct } from "../parts/role";
+import { type VirtualColumn, VirtualTable } from "../parts/VirtualTable";
 import { ChangeTable } from "./ChangeTable";
 import { type Change, changesOf } from "./changes";
 import { checkFile, mediaTypeOf, type Problem, stepsOf, type Verdict } from "./check";
@@ -44,6 +45,7 @@ import {
   removeStep,
   renameStep,
   setInput,
+  type Step,
 } from "./pipeline";
 import { Publish } from "./Publish";
 import type { CanvasActs } from "./Canvas";
@@ -73,7 +75,11 @@ export default function DesignerPage() {
     );
   }
   if (!from) return <Designer key="draft" />;
-  return <Loaded query={query}>{(text) => <Designer key={from} begin={asYaml(text)} />}</Loaded>;
+  return <Loaded query={query}>{(text) => <Opened key={from} text={text} />}</Loaded>;
+}
+
+function Opened({ text }: { text: string }) {
+  return <Designer begin={useMemo(() => asYaml(text), [text])} />;
 }
 
 function Designer({ begin }: { begin?: string }) {
@@ -407,51 +413,54 @@ const StepList = memo(function StepList({
   selected?: string;
   onSelect: (name: string) => void;
 }) {
-  const waiting = new Map(
-    (useQuery(queuesQuery).data?.items ?? []).map((one) => [one.compute, one]),
-  );
-  const planned = new Map(plan?.jobs.map((job) => [job.path, job]));
+  const queues = useQuery(queuesQuery).data?.items;
+  const columns = useMemo((): VirtualColumn<Step>[] => {
+    const waiting = new Map(queues?.map((one) => [one.compute, one]));
+    const planned = new Map(plan?.jobs.map((job) => [job.path, job]));
+    const before = new Map<string, Set<string>>();
+    for (const { from, to } of pipeline.bindings) {
+      before.set(to, (before.get(to) ?? new Set()).add(from));
+    }
+    const after = ({ name }: Step) => [...(before.get(name) ?? [])].join(", ") || "–";
+    const queue = ({ name }: Step) => {
+      const compute = planned.get(name)?.compute;
+      if (!compute) return "–";
+      const found = waiting.get(compute);
+      return `${compute} (${found?.slots ? `${found.queued} wait` : "nobody serves it"})`;
+    };
+    return [
+      {
+        name: "Step",
+        cell: ({ name }) => (
+          <Anchor component="button" size="sm" onClick={() => onSelect(name)}>
+            {name}
+          </Anchor>
+        ),
+      },
+      { name: "Runs", cell: (step) => step.component ?? step.type },
+      { name: "After", cell: after, title: after },
+      { name: "Queue", cell: queue, title: queue },
+      {
+        name: "Would",
+        cell: ({ name }) => {
+          const job = planned.get(name);
+          return job ? (job.reuses ? "reuse outputs" : "run") : "–";
+        },
+      },
+    ];
+  }, [pipeline, plan, queues, onSelect]);
   return (
     <Section title="Steps">
-      <Table.ScrollContainer type="native" tabIndex={0} minWidth={460}>
-        <Table aria-label="Steps">
-          <Table.Thead>
-            <Table.Tr>
-              <Table.Th>Step</Table.Th>
-              <Table.Th>Runs</Table.Th>
-              <Table.Th>After</Table.Th>
-              <Table.Th>Queue</Table.Th>
-              <Table.Th>Would</Table.Th>
-            </Table.Tr>
-          </Table.Thead>
-          <Table.Tbody>
-            {pipeline.steps.map((step) => {
-              const job = planned.get(step.name);
-              const queue = job?.compute ? waiting.get(job.compute) : undefined;
-              const after = pipeline.bindings.filter(({ to }) => to === step.name);
-              return (
-                <Table.Tr key={step.name} bg={step.name === selected ? "var(--soft)" : undefined}>
-                  <Table.Td>
-                    <Anchor component="button" size="sm" onClick={() => onSelect(step.name)}>
-                      {step.name}
-                    </Anchor>
-                  </Table.Td>
-                  <Table.Td>{step.component ?? step.type}</Table.Td>
-                  <Table.Td>
-                    {[...new Set(after.map(({ from }) => from))].join(", ") || "–"}
-                  </Table.Td>
-                  <Table.Td>
-                    {job?.compute ?? "–"}
-                    {job?.compute &&
-                      (queue?.slots ? ` (${queue.queued} wait)` : " (nobody serves it)")}
-                  </Table.Td>
-                  <Table.Td>{job ? (job.reuses ? "reuse outputs" : "run") : "–"}</Table.Td>
-                </Table.Tr>
-              );
-            })}
-          </Table.Tbody>
-        </Table>
-      </Table.ScrollContainer>
+      <VirtualTable
+        label="Steps"
+        rows={pipeline.steps}
+        columns={columns}
+        widths="minmax(7rem, 1fr) minmax(7rem, 1fr) minmax(6rem, 1fr) minmax(7rem, 1fr) 7rem"
+        leastRem={38}
+        maxHeight="40vh"
+        keyOf={({ name }) => name}
+        isMarked={({ name }) => name === selected}
+      />
     </Section>
   );
 });

@@ -4,22 +4,21 @@ import { useMediaQuery } from "@mantine/hooks";
 import {
   Background,
   Controls,
-  type Edge,
-  Handle,
   MiniMap,
   type Node,
   type NodeProps,
-  Position,
   ReactFlow,
+  useStore,
+  ViewportPortal,
 } from "@xyflow/react";
 import { memo, useMemo, useRef } from "react";
 import type { Job } from "../api/client";
 import { number } from "../parts/format";
 import { StateIcon } from "../parts/state";
 import { Took } from "../parts/time";
-import { edgesOf, layOutOnce, NODE } from "./graph";
+import { edgesOf, layOutOnce, linePath, NODE, type Place } from "./graph";
 
-type StepNode = Node<{ job: Job; direction: "LR" | "TB" }, "step">;
+type StepNode = Node<{ job: Job }, "step">;
 const READABLE = 40;
 
 interface Props {
@@ -47,7 +46,6 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
       const isSelected = job.id === selected;
       if (
         before?.data.job === job &&
-        before.data.direction === direction &&
         before.position === position &&
         before.selected === isSelected
       ) {
@@ -57,7 +55,7 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
         id: job.id,
         type: "step",
         position,
-        data: { job, direction },
+        data: { job },
         ...NODE,
         selected: isSelected,
         ariaLabel: `${job.name}: ${job.state}`,
@@ -67,7 +65,7 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
     });
     drawn.current = new Map(made.map((node) => [node.id, node]));
     return made;
-  }, [steps, places, selected, direction]);
+  }, [steps, places, selected]);
   // A picture of all of a large pipeline could not be read: it opens where something is to be seen.
   const first =
     steps.length > READABLE
@@ -76,23 +74,11 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
         steps[0])
       : undefined;
   const byId = useMemo(() => new Map(steps.map((step) => [step.id, step])), [steps]);
-  const edges = useMemo(
-    () =>
-      edgesOf(steps).map(([source, target]): Edge => ({
-        id: `${source}-${target}`,
-        source,
-        target,
-        animated: byId.get(target)?.state === "running",
-        focusable: false,
-      })),
-    [steps, byId],
-  );
   return (
     <div className="card flow" style={{ height: lowest + NODE.height + 90 }}>
       <ReactFlow
         key={`${direction} ${shape}`}
         nodes={nodes}
-        edges={edges}
         nodeTypes={TYPES}
         colorMode={scheme}
         fitView
@@ -102,7 +88,6 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
         minZoom={0.1}
         onlyRenderVisibleElements={first !== undefined}
         nodesConnectable={false}
-        edgesFocusable={false}
         deleteKeyCode={null}
         preventScrolling={false}
         onNodesChange={(changes) => {
@@ -114,6 +99,7 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
         }}
       >
         <Background gap={20} />
+        <Lines steps={steps} places={places} direction={direction} />
         {first && (
           <MiniMap<StepNode>
             nodeColor={({ data }) => colourOf(data.job)}
@@ -135,15 +121,50 @@ function colourOf({ state }: Job): string {
   return `var(--state-${LOUD.has(state) ? state : "quiet"})`;
 }
 
-const Step = memo(function Step({ data: { job, direction }, selected }: NodeProps<StepNode>) {
+interface LinesProps {
+  steps: Job[];
+  places: ReadonlyMap<string, Place>;
+  direction: "LR" | "TB";
+}
+
+/** All dependencies as two paths, those into running steps and the others: one each would be slow. */
+function Lines({ steps, places, direction }: LinesProps) {
+  const lines = useMemo(
+    () =>
+      edgesOf(steps).flatMap(([source, target]) => {
+        const [from, to] = [places.get(source), places.get(target)];
+        return from && to ? [{ target, path: linePath(from, to, direction) }] : [];
+      }),
+    // What waits for what never changes without the places.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+    [places, direction],
+  );
+  const running = new Set(steps.filter((step) => step.state === "running").map(({ id }) => id));
+  const pathOf = (isRunning: boolean) =>
+    lines
+      .filter(({ target }) => running.has(target) === isRunning)
+      .map(({ path }) => path)
+      .join("");
+  return (
+    <ViewportPortal>
+      <svg className="flow-lines" data-lines={lines.length} aria-hidden>
+        <path d={pathOf(false)} />
+        <path d={pathOf(true)} className="moving" />
+      </svg>
+    </ViewportPortal>
+  );
+}
+
+/** Below this zoom no word can be read, and none is drawn. */
+const LEGIBLE_ZOOM = 0.3;
+
+const Step = memo(function Step({ data: { job }, selected }: NodeProps<StepNode>) {
+  const isLegible = useStore((state) => state.transform[2] >= LEGIBLE_ZOOM);
+  const shape = `node ${job.state} ${selected ? "selected" : ""}`;
+  if (!isLegible) return <div className={`${shape} far`} title={job.name} />;
   const [metric] = Object.entries(job.metrics);
   return (
-    <div className={`node ${job.state} ${selected ? "selected" : ""}`}>
-      <Handle
-        type="target"
-        position={direction === "LR" ? Position.Left : Position.Top}
-        style={{ visibility: "hidden" }}
-      />
+    <div className={shape}>
       <div className="node-name">
         <StateIcon state={job.state} size={14} />
         <span title={job.name}>{job.name}</span>
@@ -158,11 +179,6 @@ const Step = memo(function Step({ data: { job, direction }, selected }: NodeProp
           </>
         )}
       </div>
-      <Handle
-        type="source"
-        position={direction === "LR" ? Position.Right : Position.Bottom}
-        style={{ visibility: "hidden" }}
-      />
     </div>
   );
 });

@@ -1,4 +1,3 @@
-import { UnstyledButton } from "@mantine/core";
 import { Fragment } from "react";
 import type { Job } from "../api/client";
 import { isTerminal } from "../live/merge";
@@ -14,22 +13,31 @@ interface Props {
 }
 
 /** When each step waited (pale) and ran, over the time of the whole. */
-export function GanttChart({ job, steps, onSelect }: Props) {
-  const now = useNow();
+export function GanttChart(props: Props) {
+  const { job } = props;
+  if (!isTerminal(job.state) || !job.finished_at) return <Growing {...props} />;
+  return <Bars {...props} end={Date.parse(job.finished_at)} />;
+}
+
+function Growing(props: Props) {
+  return <Bars {...props} end={useNow()} />;
+}
+
+/** end: of the time that is shown, in ms. */
+function Bars({ job, steps, onSelect, end }: Props & { end: number }) {
   const start = Date.parse(job.created_at);
-  const end = isTerminal(job.state) && job.finished_at ? Date.parse(job.finished_at) : now;
   const share = (at: string | null | undefined) =>
     ((at ? Date.parse(at) : end) - start) / Math.max(1, end - start);
   return (
     <div className="bars" role="list" aria-label="Steps over time">
       {steps.map((step) => (
         <Fragment key={step.id}>
-          <UnstyledButton className="state" onClick={() => onSelect(step)} role="listitem">
-            <StateIcon state={step.state} size={14} />
-            <span style={{ overflow: "hidden", textOverflow: "ellipsis", fontSize: "0.85rem" }}>
-              {step.name}
-            </span>
-          </UnstyledButton>
+          <div role="listitem" style={{ minWidth: 0 }}>
+            <button type="button" className="state bar-name" onClick={() => onSelect(step)}>
+              <StateIcon state={step.state} size={14} />
+              <span>{step.name}</span>
+            </button>
+          </div>
           <div className={`bar-track ${step.state}`}>
             {step.queued_at && (
               <div

@@ -1,4 +1,4 @@
-import { Anchor, Group, Stack, Table, Tabs, Text, Title } from "@mantine/core";
+import { Anchor, Group, Stack, Tabs, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { lazy, Suspense } from "react";
@@ -7,7 +7,6 @@ import { approvals, job as jobQuery, jobSpec } from "../api/queries";
 import { ApprovalCard } from "../approvals/ApprovalCard";
 import { isTerminal } from "../live/merge";
 import { CopyAs } from "../parts/copy";
-import { number } from "../parts/format";
 import { Loaded, LoadedPage, Page } from "../parts/page";
 import { StateWords } from "../parts/state";
 import { Ago, Took } from "../parts/time";
@@ -20,6 +19,7 @@ import { LogView } from "./LogView";
 import { Metrics } from "./Metrics";
 import type { JobSearch, JobTab } from "./search";
 import { Cause, JobFacts, StepPanel } from "./StepPanel";
+import { StepTable } from "./StepTable";
 import { Inputs, Outputs } from "./Values";
 
 const SweepView = lazy(() => import("../sweeps/SweepView"));
@@ -151,7 +151,7 @@ function Parts({ job }: { job: Job }) {
               <Text>
                 {steps.length} steps are too many for a picture; here they are as a table.
               </Text>
-              <Steps steps={steps} selected={step} onSelect={select} />
+              <StepTable steps={steps} selected={step} onSelect={select} />
             </Stack>
           ) : (
             <Suspense fallback={<div className="card flow" />}>
@@ -163,7 +163,7 @@ function Parts({ job }: { job: Job }) {
           <GanttChart job={job} steps={steps} onSelect={select} />
         </Tabs.Panel>
         <Tabs.Panel value="steps">
-          <Steps steps={steps} selected={step} onSelect={select} />
+          <StepTable steps={steps} selected={step} onSelect={select} />
         </Tabs.Panel>
         <Tabs.Panel value="log">
           <LogView job={job} />
@@ -202,56 +202,6 @@ function Parts({ job }: { job: Job }) {
         />
       )}
     </div>
-  );
-}
-
-function Steps({
-  steps,
-  selected,
-  onSelect,
-}: {
-  steps: Job[];
-  selected?: Job;
-  onSelect: (step: Job) => void;
-}) {
-  return (
-    <Table.ScrollContainer type="native" tabIndex={0} minWidth={520}>
-      <Table highlightOnHover>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Step</Table.Th>
-            <Table.Th>State</Table.Th>
-            <Table.Th>Took</Table.Th>
-            <Table.Th>Metrics</Table.Th>
-            <Table.Th>Worker</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {steps.map((step) => (
-            <Table.Tr key={step.id} bg={step.id === selected?.id ? "var(--soft)" : undefined}>
-              <Table.Td>
-                <Anchor component="button" size="sm" onClick={() => onSelect(step)}>
-                  {step.name}
-                </Anchor>
-              </Table.Td>
-              <Table.Td title={step.waiting_for ?? undefined}>
-                <StateWords job={step} />
-              </Table.Td>
-              <Table.Td>
-                <Took job={step} />
-              </Table.Td>
-              <Table.Td>
-                {Object.entries(step.metrics)
-                  .slice(0, 3)
-                  .map(([key, value]) => `${key} ${number(value)}`)
-                  .join(" · ")}
-              </Table.Td>
-              <Table.Td className="mono">{step.worker}</Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
   );
 }
 
