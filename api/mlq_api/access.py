@@ -85,6 +85,7 @@ of_data = _of_name("data", creates=frozenset({"POST"}))
 of_model = _of_name("model")
 of_endpoint = _of_name("endpoint")
 of_batch = _of_name("batch", creates=frozenset({"PUT"}))
+of_environment = _of_name("environment")
 of_schedule = _of_name("schedule", creates=frozenset({"PUT"}))
 
 
@@ -112,6 +113,7 @@ OF_ENDPOINT = Depends(of_endpoint)
 OF_SCHEDULE = Depends(of_schedule)
 OF_BATCH = Depends(of_batch)
 OF_COMPONENT = Depends(of_component)
+OF_ENVIRONMENT = Depends(of_environment)
 
 #: The dependencies of which every route has at least one.
 DECLARATIONS = (
@@ -127,6 +129,7 @@ DECLARATIONS = (
     of_schedule,
     of_batch,
     of_component,
+    of_environment,
 )
 #: Where an address names an object, the dependency that keeps other projects away from it.
 OBJECTS = {
@@ -138,6 +141,7 @@ OBJECTS = {
     "/v1/schedules/{name}": of_schedule,
     "/v1/batch-endpoints/{name}": of_batch,
     "/v1/components/{name}": of_component,
+    "/v1/environments/{name}": of_environment,
     "/endpoints/{name}/score": of_endpoint,
     "/endpoints/{name}/feedback": of_endpoint,
 }

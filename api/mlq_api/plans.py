@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from mlq.errors import MlqError, SpecError
 from mlq.service.blueprint import Blueprint, draw
+from mlq.service.naming import Named, Template
 from mlq.settings import Settings
 from mlq.spec import (
     BUILTIN,
     Component,
+    EnvironmentTemplate,
     JobTemplate,
     compile_job,
     find_builtin,
@@ -33,48 +35,66 @@ USUAL_COMPUTES = frozenset({"cpu", "gpu"})
 class Compiled:
     """A job file that was accepted. digest: sha256 of the body.
 
-    components: the registered ones that it names -> the version that each stood for.
+    named: the components and environments that it names -> the version that each stood for; None
+    for an environment of Azure's, for which the worker's own stands in.
     """
 
     blueprint: Blueprint
     digest: str
-    components: Mapping[str, str]
+    named: Mapping[Named, str | None]
 
 
-#: What references to registered components stand for now, for a project; None: there is no such.
-FindComponents = Callable[
-    [Collection[str], str | None], Awaitable[Mapping[str, JobTemplate | None]]
-]
+#: What names of components and environments stand for now, for a project; None: there is no such.
+FindNamed = Callable[[Collection[Named], str | None], Awaitable[Mapping[Named, Template | None]]]
 
 
 class _Lookup:
-    """The components of one attempt to compile a file, which must not wait for the database.
+    """What one attempt to compile a file names, which must not wait for the database.
 
     known: what was looked up before; missing: what has to be, for the next attempt.
     """
 
-    def __init__(self, known: Mapping[str, JobTemplate | None]) -> None:
+    def __init__(self, known: Mapping[Named, Template | None]) -> None:
         self.known = known
-        self.used: dict[str, str] = {}
-        self.missing: set[str] = set()
+        self.used: dict[Named, str | None] = {}
+        self.missing: set[Named] = set()
 
-    def __call__(self, reference: str) -> Component | JobTemplate | None:
+    def component(self, reference: str) -> Component | JobTemplate | None:
+        """A `FindComponent`."""
         if parse_component(reference)[0] in BUILTIN:
             return find_builtin(reference)
-        if reference not in self.known:
-            self.missing.add(reference)
+        found = self._find(("component", reference))
+        return found if isinstance(found, JobTemplate) else None
+
+    def environment(self, reference: str) -> EnvironmentTemplate | None:
+        """A `FindEnvironment`."""
+        found = self._find(("environment", reference))
+        return found if isinstance(found, EnvironmentTemplate) else None
+
+    def pins(self, kind: str) -> dict[str, str]:
+        """References of a kind -> the version that each stands for."""
+        return {
+            ref: version for (one, ref), version in self.used.items() if version and one == kind
+        }
+
+    def _find(self, named: Named) -> Template | None:
+        if named not in self.known:
+            self.missing.add(named)
             return None
-        found = self.known[reference]
-        if found is not None:
-            self.used[reference] = f"{found.name}:{found.version}"
+        found = self.known[named]
+        self.used[named] = _version_of(found)
         return found
+
+
+def _version_of(found: Template | None) -> str | None:
+    return None if found is None else f"{found.name}:{found.version}"
 
 
 class Plans:
     """Compiles job files; compiling is pure, so the newest few are kept.
 
     list_computes: the computes that workers serve, looked up every few seconds.
-    find_components: looked up for each file that names any: what `@latest` is may have changed.
+    find_named: asked for each file that names any: what `@latest` is may have changed.
     """
 
     SIZE = 256
@@ -87,13 +107,13 @@ class Plans:
         lane: Lane,
         *,
         list_computes: Callable[[], Awaitable[frozenset[str]]],
-        find_components: FindComponents,
+        find_named: FindNamed,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._aliases = settings.computes
         self._lane = lane
         self._list_computes = list_computes
-        self._find_components = find_components
+        self._find_named = find_named
         self._clock = clock
         self._kept: OrderedDict[tuple[str, str, frozenset[str]], Compiled] = OrderedDict()
         self._computes: frozenset[str] = frozenset()
@@ -118,17 +138,15 @@ class Plans:
         digest = hashlib.sha256(body).hexdigest()
         key = (digest, media_type, computes)
         found = self._kept.get(key)
-        templates: dict[str, JobTemplate | None] = {}
+        templates: dict[Named, Template | None] = {}
         if found is not None:
             self._kept.move_to_end(key)
-            if not found.components:
+            if not found.named:
                 return found
-            templates |= await self._find_components(found.components.keys(), project)
-            now = {ref: f"{one.name}:{one.version}" for ref, one in templates.items() if one}
-            if now == found.components:
+            templates |= await self._find_named(found.named.keys(), project)
+            if {one: _version_of(template) for one, template in templates.items()} == found.named:
                 return found
-        made = None
-        while made is None:  # a round for each level of components in components
+        while True:  # a round for each level of components in components
             lookup = _Lookup(templates)
             try:
                 made = await self._lane.call(
@@ -137,7 +155,10 @@ class Plans:
             except SpecError:
                 if not lookup.missing:
                     raise
-                templates |= await self._find_components(lookup.missing, project)
+            else:
+                if not lookup.missing:
+                    break
+            templates |= await self._find_named(lookup.missing, project)
         if len(body) <= self.MAX_KEPT_BYTES:
             self._kept[key] = made
             while len(self._kept) > self.SIZE:
@@ -174,10 +195,19 @@ class Plans:
     ) -> Compiled:
         document = read_document(body, media_type=media_type)
         plan = compile_job(
-            document, computes=computes, compute_aliases=self._aliases, components=lookup
+            document,
+            computes=computes,
+            compute_aliases=self._aliases,
+            components=lookup.component,
+            environments=lookup.environment,
         )
         # read_document has refused what is not UTF-8
         text = body.decode("utf-8-sig")
-        used = lookup.used
-        blueprint = draw(plan, document=text, media_type=media_type, components=used)
-        return Compiled(blueprint, digest, used)
+        blueprint = draw(
+            plan,
+            document=text,
+            media_type=media_type,
+            components=lookup.pins("component"),
+            environments=lookup.pins("environment"),
+        )
+        return Compiled(blueprint, digest, lookup.used)

@@ -20,11 +20,11 @@ from mlq.db.engine import Database
 from mlq.db.projects import DEFAULT
 from mlq.db.window import Delivery
 from mlq.errors import MlqError, UnavailableError
-from mlq.service import attempt_tokens, components, tokens
+from mlq.service import attempt_tokens, naming, tokens
 from mlq.service.capacity import Windows
+from mlq.service.naming import Named, Template
 from mlq.service.tokens import Principal
 from mlq.settings import Settings
-from mlq.spec import JobTemplate
 from mlq_api.auth import Principals, Uses
 from mlq_api.failed_logins import FailedLogins
 from mlq_api.lanes import Lane
@@ -87,7 +87,7 @@ class Server:
             settings,
             self.files,
             list_computes=self._list_computes,
-            find_components=self._find_components,
+            find_named=self._find_named,
         )
         self.windows = Windows(per_slot=settings.window_per_slot)
         self.http = httpx.AsyncClient(
@@ -173,10 +173,10 @@ class Server:
                 extra={"action": "publish_failed"},
             )
 
-    async def _find_components(
-        self, references: Collection[str], project: str | None
-    ) -> Mapping[str, JobTemplate | None]:
-        return await self.read(components.templates, references, project or DEFAULT)
+    async def _find_named(
+        self, named: Collection[Named], project: str | None
+    ) -> Mapping[Named, Template | None]:
+        return await self.read(naming.templates, named, project or DEFAULT)
 
     async def _list_computes(self) -> frozenset[str]:
         return frozenset(await self.read(workers.known_computes))

@@ -43,6 +43,10 @@ COMMANDS = {
     "job": ("mlq.cli.job:job", "Submit, watch, stop and resume jobs."),
     "data": ("mlq.cli.data:data", "Named, versioned datasets."),
     "component": ("mlq.cli.component:component", "What steps can be made of."),
+    "environment": (
+        "mlq.cli.environment:environment",
+        "Python requirements that commands run in, by name and version.",
+    ),
     "model": ("mlq.cli.model:model", "Registered models: promote, roll back, download."),
     "online-endpoint": ("mlq.cli.endpoint:endpoint", "Stable names that answer predictions."),
     "online-deployment": ("mlq.cli.deployment:deployment", "Models behind an endpoint."),

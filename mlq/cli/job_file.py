@@ -12,6 +12,7 @@ from dataclasses import replace as changed_to
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from mlq.cli.asset_file import with_conda
 from mlq.cli.words import say_size, short_id
 from mlq.errors import SpecError, SpecProblem
 from mlq.spec import (
@@ -21,6 +22,7 @@ from mlq.spec import (
     find_code_folders,
     find_component_files,
     find_conda_files,
+    find_environment_files,
     find_local_paths,
     read_document,
     replace,
@@ -131,7 +133,7 @@ def _prepare(
 
     inlined = _Inlined()
     final = _localize(changed, base=base, inlined=inlined, from_cwd=here, above=())
-    compile_job(final, computes=None, components=client.components.find)
+    _check(final, client)
     inlined.send(client=client, say=say)
     if final.data is written.data:
         return Prepared(text, media_type, written, None)
@@ -161,9 +163,19 @@ def take_along(
     inlined = _Inlined()
     final = _localize(document, base=base, inlined=inlined, from_cwd=from_cwd, above=())
     if filled is not None:
-        compile_job(filled(final), computes=None, components=client.components.find)
+        _check(filled(final), client)
     inlined.send(client=client, say=say)
     return final
+
+
+def _check(document: Document, client: Client) -> None:
+    """Everything that can be known here. Raises SpecError."""
+    compile_job(
+        document,
+        computes=None,
+        components=client.components.find,
+        environments=client.environments.find,
+    )
 
 
 @contextmanager
@@ -244,6 +256,10 @@ def _localize(
             above=(*above, file),
         )
         changed = replace(changed, key, component.data)
+    for key, written in find_environment_files(document):
+        file = (base / _plain(written)).resolve()
+        named = _read_named(document, key, file, what="environment file")
+        changed = replace(changed, key, with_conda(named, base=file.parent).data)
     for key, written in find_conda_files(document):
         conda = _read_named(document, key, (base / _plain(written)).resolve(), what="conda file")
         changed = replace(changed, key, conda.data)

@@ -9,6 +9,7 @@ from mlq.client.approvals import Approvals
 from mlq.client.batch import BatchEndpoints
 from mlq.client.cluster import Limits, Projects, Queues, Server, Tokens, Workers
 from mlq.client.endpoints import Endpoints
+from mlq.client.environments import Environments
 from mlq.client.jobs import Jobs
 from mlq.client.registry import Blobs, Components, Data, Models
 from mlq.client.schedules import Schedules
@@ -44,6 +45,7 @@ class Client:
         self.blobs = Blobs(self._session)
         self.data = Data(self._session)
         self.components = Components(self._session)
+        self.environments = Environments(self._session)
         self.models = Models(self._session)
         self.endpoints = Endpoints(self._session)
         self.approvals = Approvals(self._session)

@@ -17,6 +17,7 @@ from mlq.db.tables import (
     components,
     data_versions,
     endpoints,
+    environments,
     jobs,
     models,
     project_blobs,
@@ -37,6 +38,7 @@ NAMED: dict[str, Any] = {
     "schedule": schedules.c.name,
     "batch": batch_endpoints.c.name,
     "component": components.c.name,
+    "environment": environments.c.name,
 }
 
 

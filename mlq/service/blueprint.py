@@ -38,12 +38,17 @@ class Blueprint:
 
 
 def draw(
-    plan: Plan, *, document: str, media_type: str, components: Mapping[str, str] | None = None
+    plan: Plan,
+    *,
+    document: str,
+    media_type: str,
+    components: Mapping[str, str] | None = None,
+    environments: Mapping[str, str] | None = None,
 ) -> Blueprint:
     """Work out what every submission of `plan` has in common.
 
-    document: the text as submitted, kept for cloning and export. components: registered ones that
-    it names -> the version that each stands for.
+    document: the text as submitted, kept for cloning and export. components,
+    environments: registered ones that it names -> the version that each stands for.
     """
     root_spec = {
         **plan.jobs[0].spec,
@@ -54,6 +59,8 @@ def draw(
     }
     if components:
         root_spec["components"] = dict(components)
+    if environments:
+        root_spec["environments"] = dict(environments)
     contents = [root_spec, *(job.spec for job in plan.jobs[1:])]
     digests = [spec_digest(content) for content in contents]
     children = [0] * len(plan.jobs)

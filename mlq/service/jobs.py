@@ -142,6 +142,7 @@ def submit_drawn(
         edges(blueprint, ids),
         standings=around.standings,
         at=around.at,
+        warnings=plan.warnings,
     )
     projects.own_job(conn, ids[0], project)
     if git is not None:

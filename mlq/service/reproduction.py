@@ -12,10 +12,11 @@ from mlq.db import specs, uses
 from mlq.db.projects import owner_of_job
 from mlq.db.queries import jobs as jobs_query
 from mlq.errors import ConflictError
-from mlq.service import components, jobs, models
+from mlq.service import components, environments, jobs, models
 from mlq.service.assets import Asset
 from mlq.service.blueprint import draw
 from mlq.service.capacity import Windows
+from mlq.spec.environments import FindEnvironment
 from mlq.spec.plan import Plan
 from mlq.spec.reduction import up_to
 from mlq.spec.steps import FindComponent
@@ -23,7 +24,7 @@ from mlq.spec.steps import FindComponent
 #: Tag of a job that makes a version again; its value is the version's uri.
 TAG = "mlq.reproduces"
 
-CompileText = Callable[[str, str, FindComponent], Plan]
+CompileText = Callable[[str, str, FindComponent, FindEnvironment], Plan]
 
 
 def reproduce(
@@ -38,7 +39,8 @@ def reproduce(
     """Submit the steps that a version came from once more; nothing is registered or deployed.
 
     Every step runs, on the versions of data that were taken then. compile_text: (job file, media
-    type, its components) -> plan. Raises NotFoundError; ConflictError where no pipeline made it.
+    type, its components, its environments) -> plan. Raises NotFoundError; ConflictError where no
+    pipeline made it.
     """
     found = models.find_version(conn, name, version=version)
     rows = uses.ancestors(conn, found.job_id) if found.job_id else []
@@ -52,8 +54,13 @@ def reproduce(
     root = specs.load(conn, jobs_query.read(conn, root_id)["spec_digest"])
     pins = root.get("components") or {}
     project = owner_of_job(conn, root_id)
-    found_then = components.finder(conn, project, pinned=pins)
-    whole = compile_text(root["document"], root["media_type"], found_then)
+    built_of = root.get("environments") or {}
+    whole = compile_text(
+        root["document"],
+        root["media_type"],
+        components.finder(conn, project, pinned=pins),
+        environments.finder(conn, project, pinned=built_of),
+    )
     try:
         plan = up_to(whole, rows[0]["path"])
     except KeyError:
@@ -69,7 +76,13 @@ def reproduce(
     )
     return jobs.submit_drawn(
         conn,
-        draw(plan, document=root["document"], media_type=root["media_type"], components=pins),
+        draw(
+            plan,
+            document=root["document"],
+            media_type=root["media_type"],
+            components=pins,
+            environments=built_of,
+        ),
         actor=actor,
         windows=windows,
         project=project,

@@ -25,7 +25,7 @@ from mlq.db.projects import owner_of_name
 from mlq.db.window import Delivery
 from mlq.errors import ConflictError, MlqError, NotFoundError, SpecError, nearest
 from mlq.ids import new_id
-from mlq.service import components, jobs, projects
+from mlq.service import components, environments, jobs, projects
 from mlq.service.blueprint import Blueprint, draw
 from mlq.service.capacity import Windows
 from mlq.spec import compile_job, read_document
@@ -240,7 +240,7 @@ def by_webhook(
 
 
 def draft(conn: Connection, due: Due, *, aliases: Mapping[str, str]) -> Draft:
-    """The job of a firing, compiled with the components that there are now; or what is wrong."""
+    """The job of a firing, compiled with what its names stand for now; or what is wrong."""
     owner = owner_of_name(conn, "schedule", due.schedule["name"])
     document = fill_context(due.schedule["job"], due.context)
     text = json.dumps(document, indent=2, ensure_ascii=False)
@@ -250,6 +250,7 @@ def draft(conn: Connection, due: Due, *, aliases: Mapping[str, str]) -> Draft:
             computes=None,
             compute_aliases=aliases,
             components=components.finder(conn, owner),
+            environments=environments.finder(conn, owner),
         )
     except SpecError as error:
         return error

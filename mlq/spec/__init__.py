@@ -10,12 +10,20 @@ from mlq.spec.edits import (
     find_component_files,
     find_component_names,
     find_conda_files,
+    find_environment_files,
+    find_environment_names,
     find_local_paths,
 )
 from mlq.spec.embedded import instantiate
+from mlq.spec.environments import (
+    EnvironmentTemplate,
+    FindEnvironment,
+    check_environment,
+    find_no_environment,
+)
 from mlq.spec.paths import format_path
 from mlq.spec.plan import Plan, PlannedJob, Source, canonical_json, spec_digest
-from mlq.spec.references import parse_asset, parse_component, parse_compute
+from mlq.spec.references import parse_asset, parse_component, parse_compute, parse_environment
 from mlq.spec.steps import JobTemplate, find_builtin
 
 __all__ = [
@@ -23,6 +31,8 @@ __all__ = [
     "Binding",
     "Component",
     "Document",
+    "EnvironmentTemplate",
+    "FindEnvironment",
     "JobTemplate",
     "Plan",
     "PlannedJob",
@@ -31,13 +41,17 @@ __all__ = [
     "apply_overrides",
     "canonical_json",
     "check_component",
+    "check_environment",
     "compile_job",
     "find_builtin",
     "find_code_folders",
     "find_component_files",
     "find_component_names",
     "find_conda_files",
+    "find_environment_files",
+    "find_environment_names",
     "find_local_paths",
+    "find_no_environment",
     "format_path",
     "instantiate",
     "outline_component",
@@ -45,6 +59,7 @@ __all__ = [
     "parse_binding",
     "parse_component",
     "parse_compute",
+    "parse_environment",
     "parse_value",
     "read_document",
     "replace",

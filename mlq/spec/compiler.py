@@ -8,6 +8,7 @@ from typing import Any
 
 from mlq.spec.builtin import Component
 from mlq.spec.document import Document
+from mlq.spec.environments import FindEnvironment, find_no_environment
 from mlq.spec.layout import lay_out
 from mlq.spec.nodes import Node
 from mlq.spec.paths import KeyPath
@@ -28,16 +29,18 @@ def compile_job(
     default_compute: str = "cpu",
     compute_aliases: Mapping[str, str] = _NO_ALIASES,
     components: FindComponent = find_builtin,
+    environments: FindEnvironment = find_no_environment,
 ) -> Plan:
     """Check a job file and lay it out as the tree of jobs that submit inserts.
 
     computes: the tags that leaves may run on; None accepts any name.
     compute_aliases: names in files -> tags, such as `cpu-cluster` -> `cpu`.
     components: looks up `component:` references; the built-in ones by default.
+    environments: looks up `environment:` references; by default there are none.
     Raises SpecError with all problems found (the first 100).
     """
     problems = Problems(document)
-    builder = TreeBuilder(document, problems, components=components)
+    builder = TreeBuilder(document, problems, components=components, environments=environments)
     root = builder.build()
     if root is None:
         problems.raise_any()
@@ -49,16 +52,27 @@ def compile_job(
     )
     placement.place(root, default_compute, ())
     problems.raise_any()
-    return lay_out(root, wiring, placement.tags, warnings=tuple(builder.warnings))
+    return lay_out(
+        root,
+        wiring,
+        placement.tags,
+        environments=builder.named_environments,
+        warnings=tuple(builder.warnings),
+    )
 
 
-def check_component(document: Document, *, components: FindComponent = find_builtin) -> None:
+def check_component(
+    document: Document,
+    *,
+    components: FindComponent = find_builtin,
+    environments: FindEnvironment = find_no_environment,
+) -> None:
     """Check a component's own file: `type: command` or `pipeline`, as a step would run it.
 
     Raises SpecError with all problems found (the first 100).
     """
     problems = Problems(document)
-    builder = TreeBuilder(document, problems, components=components)
+    builder = TreeBuilder(document, problems, components=components, environments=environments)
     root = builder.build_component()
     if root is not None:
         Wiring(problems).bind(root)

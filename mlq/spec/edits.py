@@ -10,7 +10,12 @@ from mlq.spec.builtin import ARTIFACT_TYPES
 from mlq.spec.document import Document, parse_value, replace
 from mlq.spec.model import JOB_TYPES
 from mlq.spec.paths import KeyPath, format_path
-from mlq.spec.references import is_component_file, is_local_path, shorten
+from mlq.spec.references import (
+    is_component_file,
+    is_environment_file,
+    is_local_path,
+    shorten,
+)
 from mlq.spec.steps import find_builtin, is_typed
 
 #: Mappings that `--set` may start in a job that has none.
@@ -108,14 +113,39 @@ def find_component_names(data: Mapping[str, Any]) -> list[tuple[KeyPath, str]]:
     ]
 
 
+def find_environment_files(document: Document) -> list[tuple[str, str]]:
+    """(key path, path) of every `environment: file:./env.yml`, to be written out."""
+    return [
+        (format_path(key), name)
+        for key, name in _environments(document.data)
+        if isinstance(name, str) and is_environment_file(name)
+    ]
+
+
+def find_environment_names(data: Mapping[str, Any]) -> list[tuple[KeyPath, str]]:
+    """(key path, name) of every environment that is named."""
+    return [
+        (key, name)
+        for key, name in _environments(data)
+        if isinstance(name, str) and not is_environment_file(name)
+    ]
+
+
 def find_conda_files(document: Document) -> list[tuple[str, str]]:
     """(key path, path) of every `environment: {conda_file: ./conda.yml}`, to be written out."""
     return [
-        (format_path((*key, "environment", "conda_file")), environment["conda_file"])
-        for key, step in _steps(document.data)
-        if isinstance(environment := step.get("environment"), dict)
-        and isinstance(environment.get("conda_file"), str)
+        (format_path((*key, "conda_file")), environment["conda_file"])
+        for key, environment in _environments(document.data)
+        if isinstance(environment, dict) and isinstance(environment.get("conda_file"), str)
     ]
+
+
+def _environments(root: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
+    return (
+        ((*key, "environment"), step["environment"])
+        for key, step in _steps(root)
+        if "environment" in step
+    )
 
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:

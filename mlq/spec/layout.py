@@ -31,21 +31,33 @@ _NO_RETRIES = Retries()
 
 
 def lay_out(
-    root: Node, wiring: Wiring, tags: Mapping[Node, str], *, warnings: tuple[str, ...]
+    root: Node,
+    wiring: Wiring,
+    tags: Mapping[Node, str],
+    *,
+    environments: Mapping[str, Mapping[str, Any]],
+    warnings: tuple[str, ...],
 ) -> Plan:
-    """The plan of a bound tree. tags: the compute of each leaf."""
-    return _Layout(root, wiring, tags).plan(warnings)
+    """The plan of a bound tree. tags: the compute of each leaf; environments: by name."""
+    return _Layout(root, wiring, tags, environments).plan(warnings)
 
 
 class _Layout:
     """Numbers the nodes, upstreams before downstreams, and writes them out as planned jobs."""
 
-    def __init__(self, root: Node, wiring: Wiring, tags: Mapping[Node, str]) -> None:
+    def __init__(
+        self,
+        root: Node,
+        wiring: Wiring,
+        tags: Mapping[Node, str],
+        environments: Mapping[str, Mapping[str, Any]],
+    ) -> None:
         self.root = root
         self.wiring = wiring
         self.wires = wiring.wires
         self.follow = wiring.follow
         self.tags = tags
+        self.environments = environments
         self.nodes: list[Node] = []
         self.size = 0
         self.index: dict[Node, int] = {}
@@ -216,6 +228,8 @@ class _Layout:
                 self.secrets |= dict.fromkeys(spec["secrets"])
         spec["environment_variables"] = variables
         if environment is not None:
+            if isinstance(environment, str):
+                environment = self.environments.get(environment, environment)
             spec["environment"] = resolve_environment(environment)
         distribution = _first(own, node.definition, "distribution")
         if distribution is not None:
@@ -250,7 +264,7 @@ class _Layout:
             step = trial.job
             retries = step.retries or _NO_RETRIES
             return self._spec(trial, step.timeout, retries, _is_deterministic(trial))
-        layout = _Layout(trial, self.wiring, self.tags)
+        layout = _Layout(trial, self.wiring, self.tags, self.environments)
         jobs = layout.jobs()
         self.code |= layout.code
         self.secrets |= layout.secrets

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 _ASSET = re.compile(r"(?:mlq|azureml):(?P<name>[A-Za-z0-9][\w.-]*)(?P<version>[:@][\w.-]+)?")
 _MODEL = re.compile(r"models:/+(?P<name>[^/@\s]+)(?:/(?P<version>[\w.-]+)|@(?P<alias>[\w.-]+))")
@@ -14,6 +15,10 @@ _CODE = re.compile(r"artifact:sha256:(?P<digest>[0-9a-f]{64})")
 _WEB = re.compile(r"https?://[^\s/]+\S*")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):")
 _COMPUTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
+_ENVIRONMENT = re.compile(
+    r"azureml:/.*/environments/(?P<name>[A-Za-z0-9][\w.-]*)"
+    r"(?:/versions/(?P<version>[\w.-]+)|/labels/(?P<label>[\w.-]+))"
+)
 _STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 
 MODEL_TYPES = frozenset({"mlflow_model", "custom_model", "triton_model"})
@@ -88,6 +93,47 @@ def parse_code(text: str) -> str:
         f"'{shorten(text)}' is no code; name a folder beside the job file, such as ./src, or "
         "artifact:sha256:HEX"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NamedEnvironment:
+    """A reference to an environment. version: None for the latest; labels keep their `@`.
+
+    is_curated: whether Azure keeps one of this name for everybody.
+    """
+
+    name: str
+    version: str | None
+    is_curated: bool
+
+
+def parse_environment(text: str) -> NamedEnvironment:
+    """Take `azureml:NAME:VERSION`, `mlq:NAME@latest` or an id of Azure's apart.
+
+    Ids are `azureml://registries/REGISTRY/environments/NAME/versions/VERSION` and the like.
+    Raises BadReferenceError.
+    """
+    text = text.strip()
+    if match := _ENVIRONMENT.fullmatch(text):
+        label = None if match["label"] in (None, "latest") else f"@{match['label']}"
+        is_curated = text.startswith("azureml://registries/azureml/")
+        return NamedEnvironment(match["name"], match["version"] or label, is_curated)
+    match = _ASSET.fullmatch(text)
+    if match is None:
+        raise BadReferenceError(
+            f"'{shorten(text)}' names no environment; write azureml:NAME:VERSION or "
+            "azureml:NAME@latest of one that is registered with `mlq environment create`"
+        )
+    name, version = match["name"], match["version"]
+    if version is None:
+        raise BadReferenceError(f"'{text}' says no version", suggestion=f"azureml:{name}@latest")
+    version = None if version == "@latest" else version.removeprefix(":")
+    return NamedEnvironment(name, version, name.startswith("AzureML-"))
+
+
+def is_environment_file(text: str) -> bool:
+    """Whether an `environment:` names a file: `file:./env.yml`, `./env.yml`, `env.yaml`."""
+    return is_component_file(text)
 
 
 def is_local_path(text: str) -> bool:

@@ -8,6 +8,11 @@ from typing import Any
 
 from mlq.spec.bindings import find_bindings, has_binding, is_balanced
 from mlq.spec.builtin import ARTIFACT_TYPES, BUILTIN, Component, Port
+from mlq.spec.environments import (
+    FindEnvironment,
+    check_definition,
+    find_no_environment,
+)
 from mlq.spec.model import (
     COMPONENT_TYPES,
     PORT_TYPES,
@@ -25,11 +30,13 @@ from mlq.spec.problems import Problems
 from mlq.spec.references import (
     BadReferenceError,
     is_component_file,
+    is_environment_file,
     parse_code,
     parse_component,
+    parse_environment,
     shorten,
 )
-from mlq.spec.requirements import ENVIRONMENT_KEYS, RequirementError, read_requirements
+from mlq.spec.requirements import read_requirements
 from mlq.spec.values import BadValueError, cast_literal, describe, literal_type
 
 
@@ -45,6 +52,10 @@ class JobTemplate:
     definition: Mapping[str, Any]
 
 
+_OWN_ENVIRONMENT = (
+    "environment is kept with the job, but names no Python requirements here: the command runs in "
+    "the worker's own Python environment."
+)
 _NOUNS = {"inputs": "input", "outputs": "output", "search_space": "parameter"}
 
 FindComponent = Callable[[str], Component | JobTemplate | None]
@@ -62,13 +73,22 @@ def find_builtin(reference: str) -> Component | None:
 class StepReader:
     """Reads steps one by one; the first half of `mlq.spec.tree.TreeBuilder`.
 
-    Problems go to `problems`, ignored keys to `warnings`.
+    Problems go to `problems`, ignored keys to `warnings`, what names of environments stand for to
+    `named_environments`.
     """
 
-    def __init__(self, problems: Problems, *, components: FindComponent) -> None:
+    def __init__(
+        self,
+        problems: Problems,
+        *,
+        components: FindComponent,
+        environments: FindEnvironment = find_no_environment,
+    ) -> None:
         self.problems = problems
         self.components = components
+        self.environments = environments
         self.warnings: dict[str, None] = {}
+        self.named_environments: dict[str, Mapping[str, Any]] = {}
 
     # components -----------------------------------------------------------------------------
 
@@ -283,32 +303,44 @@ class StepReader:
         if environment is None:
             return
         where = (*where, "environment")
-        if isinstance(environment, Mapping):
-            for name in environment.keys() - ENVIRONMENT_KEYS:
-                self.problems.add(
-                    (*where, name),
-                    f"Unknown key '{shorten(name)}'.",
-                    word=name,
-                    known=ENVIRONMENT_KEYS,
-                )
-            if isinstance(environment.get("conda_file"), str):
-                self.problems.add(
-                    (*where, "conda_file"),
-                    f"'{shorten(environment['conda_file'])}' is a file on your machine, which the "
-                    "server cannot read. `mlq job create` puts such files into the job before it "
-                    "submits it; over HTTP, write the mapping that it holds here.",
-                )
-                return
-        try:
-            if read_requirements(environment) is not None:
-                return
-        except RequirementError as error:
-            self.problems.add(where, f"{error}.")
+        if isinstance(environment, str):
+            self._find_environment(environment, where)
+        elif not check_definition(self.problems, environment, where):
+            self.warnings[_OWN_ENVIRONMENT] = None
+
+    def _find_environment(self, reference: str, where: KeyPath) -> None:
+        """Look up an environment by name; of Azure's curated ones the worker's own stands in."""
+        if is_environment_file(reference):
+            self.problems.add(
+                where,
+                f"'{shorten(reference)}' is a file on your machine, which the server cannot read. "
+                "`mlq job create` puts such files into the job before it submits it; over HTTP, "
+                "write the mapping that it holds here.",
+            )
             return
-        self.warnings[
-            "environment is kept with the job, but names no Python requirements here: the command "
-            "runs in the worker's own Python environment."
-        ] = None
+        try:
+            named = parse_environment(reference)
+        except BadReferenceError as error:
+            self.problems.add(where, f"{error}.", suggestion=error.suggestion)
+            return
+        found = self.environments(reference)
+        if found is not None:
+            self.named_environments[reference] = found.definition
+            if read_requirements(found.definition) is None:
+                self.warnings[_OWN_ENVIRONMENT] = None
+        elif named.is_curated:
+            self.warnings[
+                f"environment {shorten(reference)} is one of Azure's: the command runs in the "
+                "worker's own Python environment."
+            ] = None
+        else:
+            version = named.version or "@latest"
+            asked = f"{named.name}{'' if version[0] == '@' else ':'}{version}"
+            self.problems.add(
+                where,
+                f"There is no environment '{shorten(asked)}'. Register its file: "
+                "`mlq environment create -f FILE`.",
+            )
 
     def _check_command(
         self,

@@ -22,6 +22,7 @@ from mlq.spec.control import (
     write_iterations,
 )
 from mlq.spec.document import Document
+from mlq.spec.environments import FindEnvironment, find_no_environment
 from mlq.spec.model import (
     JOB_TYPES,
     LATER_TYPES,
@@ -58,9 +59,14 @@ class TreeBuilder(StepReader):
     """Builds the nodes of one document."""
 
     def __init__(
-        self, document: Document, problems: Problems, *, components: FindComponent
+        self,
+        document: Document,
+        problems: Problems,
+        *,
+        components: FindComponent,
+        environments: FindEnvironment = find_no_environment,
     ) -> None:
-        super().__init__(problems, components=components)
+        super().__init__(problems, components=components, environments=environments)
         self.document = document
         self.count = 0
         self.is_in_trial = False

@@ -180,6 +180,12 @@ environment:
         "type: pipeline\njobs: {a: {component: 'azureml:unheard_of:1'}}\n",
     ),
     Rule(
+        "registered environment",
+        r"^There is no environment",
+        "An environment by name is registered, or one of Azure's curated ones.",
+        "command: echo hello\nenvironment: azureml:unheard_of:1\n",
+    ),
+    Rule(
         "binding in a command",
         r"cannot stand in a command|is not closed",
         "A command knows its inputs and outputs.",

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
-from mlq.db import components as rows
+from mlq.db.definitions import COMPONENTS
 from mlq.db.projects import DEFAULT
 from mlq.service import components as service
 from mlq.spec import BUILTIN, Component, Port, outline_component, parse_component, read_document
@@ -42,7 +42,7 @@ command: wc -l < ${{inputs.text}} > ${{outputs.count}}
 async def list_components(request: Request, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """Those that are registered, each with its latest version; before them the built-in ones."""
     found = await server_of(request).read(
-        rows.page, limit=limit + 1, after=cursor, project=project_of(request)
+        COMPONENTS.page, limit=limit + 1, after=cursor, project=project_of(request)
     )
     page = page_of(
         [_registered(row) for row in found], limit=limit, cursors=[row["name"] for row in found]
@@ -111,7 +111,7 @@ async def versions(
 
     def read(conn: Connection) -> Sequence[RowMapping]:
         service.find(conn, bare)
-        return rows.page_versions(conn, bare, limit=limit + 1, before=before)
+        return COMPONENTS.page_versions(conn, bare, limit=limit + 1, before=before)
 
     found = await server_of(request).read(read)
     return json_response(

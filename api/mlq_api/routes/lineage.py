@@ -19,6 +19,7 @@ from mlq.service import deletion, models, reproduction
 from mlq.service import lineage as service
 from mlq.service.jobs import Submitted
 from mlq.spec import compile_job, read_document
+from mlq.spec.environments import FindEnvironment
 from mlq.spec.plan import Plan
 from mlq.spec.steps import FindComponent
 from mlq_api.access import OF_DATA, OF_JOB, OF_MODEL, project_of
@@ -149,12 +150,15 @@ async def reproduce(request: Request, name: Name, version: Name) -> Response:
     """The steps it came from, on the same data; nothing is registered or deployed."""
     server, actor = server_of(request), principal_of(request).name
 
-    def compile_text(text: str, media_type: str, components: FindComponent) -> Plan:
+    def compile_text(
+        text: str, media_type: str, components: FindComponent, environments: FindEnvironment
+    ) -> Plan:
         return compile_job(
             read_document(text, media_type=media_type),
             computes=None,
             compute_aliases=server.settings.computes,
             components=components,
+            environments=environments,
         )
 
     def write(conn: Connection) -> tuple[Submitted, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Bytes, data, components, and models with their aliases."""
+"""Bytes, data, components, environments, and models with their aliases."""
 
 from __future__ import annotations
 
@@ -81,6 +81,22 @@ components = Table(
     Column("name", String(255), nullable=False),
     Column("version", String(255), nullable=False),  # as its file says, else a number
     Column("ordinal", Integer, nullable=False),  # 1, 2, …: the highest is the latest
+    Column("digest", String(64), nullable=False),
+    Column("definition", Json, nullable=False),
+    Column("created_by", String(255), nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    UniqueConstraint("name", "version"),
+    UniqueConstraint("name", "ordinal"),
+)
+
+#: Environments that were registered; columns as those of components.
+environments = Table(
+    "environments",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("version", String(255), nullable=False),
+    Column("ordinal", Integer, nullable=False),
     Column("digest", String(64), nullable=False),
     Column("definition", Json, nullable=False),
     Column("created_by", String(255), nullable=False),

@@ -58,12 +58,14 @@ def insert_tree(
     *,
     standings: Mapping[str, Standing],
     at: datetime,
+    warnings: Sequence[str] = (),
 ) -> Inserted:
     """Store a tree, root first, and queue what can start.
 
     rows: the columns of `jobs` but for those of the lifecycle, parents before children; edges: the
     columns of `job_edges`. standings: of the computes that `entry_computes` names. at: now, by the
-    database's clock; a tree has one moment of birth.
+    database's clock; a tree has one moment of birth. warnings: kept with the event of its
+    submission.
     """
     states = _first_states(rows)
     entries: dict[str, list[dict[str, Any]]] = {}
@@ -94,6 +96,7 @@ def insert_tree(
         generation=1,
         state=State.PENDING.value,
         actor=root["submitted_by"],
+        detail={"warnings": list(warnings)} if warnings else None,
     )
     stored = _stored(rows, states, at, turns=turns, dispatched=dispatched)
     insert_together(

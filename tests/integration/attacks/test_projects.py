@@ -64,6 +64,9 @@ class Team:
         component = {"type": "command", "name": "secret-component", "command": "true"}
         made = self.client.post("/v1/components", json=component)
         assert made.status_code == 201, made.text
+        environment = {"name": "secret-environment", "requirements": ["numpy"]}
+        made = self.client.post("/v1/environments", json=environment)
+        assert made.status_code == 201, made.text
         return {
             "/v1/jobs/{ref}": job["id"],
             "/v1/approvals/{ref}": job["id"],
@@ -73,6 +76,7 @@ class Team:
             "/v1/endpoints/{name}": "secret-endpoint",
             "/v1/schedules/{name}": "secret-schedule",
             "/v1/components/{name}": "secret-component",
+            "/v1/environments/{name}": "secret-environment",
             "/endpoints/{name}/score": "secret-endpoint",
             "/endpoints/{name}/feedback": "secret-endpoint",
         }

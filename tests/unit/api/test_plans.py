@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlq.errors import SpecError, UnavailableError
+from mlq.service.naming import Named, Template
 from mlq.settings import Settings
 from mlq.spec import JobTemplate
 from mlq_api.lanes import Lane
@@ -24,9 +25,7 @@ def compile_many(
 ) -> list[Compiled | BaseException]:
     async def scenario() -> list[Compiled | BaseException]:
         lane = Lane("test", threads=1, capacity=16, timeout_s=30)
-        plans = Plans(
-            Settings(home=home), lane, list_computes=list_computes, find_components=find_none
-        )
+        plans = Plans(Settings(home=home), lane, list_computes=list_computes, find_named=find_none)
         made = await asyncio.gather(
             *(plans.compile(BODY, JSON_TYPE) for _ in range(count)), return_exceptions=True
         )
@@ -82,12 +81,14 @@ def test_what_latest_means_is_looked_up_each_time(mlq_home: Path) -> None:
     """A file is not compiled again for what has not changed; one level at a time is looked up."""
     inner = JobTemplate("mlq:inner", "1", {"command": "one"})
     outer = JobTemplate("mlq:outer", "1", {"jobs": {"a": {"component": "mlq:inner:1"}}})
-    known: dict[str, JobTemplate | None] = {"azureml:outer@latest": outer, "mlq:inner:1": inner}
-    asked: list[set[str]] = []
+    outer_is: Named = ("component", "azureml:outer@latest")
+    inner_is: Named = ("component", "mlq:inner:1")
+    known: dict[Named, Template | None] = {outer_is: outer, inner_is: inner}
+    asked: list[set[Named]] = []
 
     async def find(
-        references: Collection[str], project: str | None
-    ) -> dict[str, JobTemplate | None]:
+        references: Collection[Named], project: str | None
+    ) -> dict[Named, Template | None]:
         asked.append(set(references))
         assert project == "fruit"
         return {reference: known.get(reference) for reference in references}
@@ -99,22 +100,17 @@ def test_what_latest_means_is_looked_up_each_time(mlq_home: Path) -> None:
 
     async def scenario() -> None:
         lane = Lane("test", threads=1, capacity=16, timeout_s=30)
-        plans = Plans(
-            Settings(home=mlq_home), lane, list_computes=list_computes, find_components=find
-        )
+        plans = Plans(Settings(home=mlq_home), lane, list_computes=list_computes, find_named=find)
         first = await plans.compile(body, JSON_TYPE, project="fruit")
-        assert first.components == {
-            "azureml:outer@latest": "mlq:outer:1",
-            "mlq:inner:1": "mlq:inner:1",
-        }
-        assert asked == [{"azureml:outer@latest"}, {"mlq:inner:1"}]
+        assert first.named == {outer_is: "mlq:outer:1", inner_is: "mlq:inner:1"}
+        assert asked == [{outer_is}, {inner_is}]
         assert await plans.compile(body, JSON_TYPE, project="fruit") is first
-        known["azureml:outer@latest"] = JobTemplate("mlq:outer", "2", {"command": "two"})
+        known[outer_is] = JobTemplate("mlq:outer", "2", {"command": "two"})
         second = await plans.compile(body, JSON_TYPE, project="fruit")
-        assert second.components == {"azureml:outer@latest": "mlq:outer:2"}
+        assert second.named == {outer_is: "mlq:outer:2"}
         assert second.blueprint.plan.jobs[1].spec["command"] == "two"
         assert second.blueprint.plan.jobs[1].spec["registered"] == "mlq:outer:2"
-        del known["azureml:outer@latest"]
+        del known[outer_is]
         with pytest.raises(SpecError, match="no component 'azureml:outer@latest'"):
             await plans.compile(body, JSON_TYPE, project="fruit")
         lane.close()

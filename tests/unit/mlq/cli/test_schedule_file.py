@@ -11,7 +11,7 @@ import pytest
 from mlq.cli.schedule import say_trigger
 from mlq.cli.schedule_file import prepare_schedule
 from mlq.errors import SpecError
-from mlq.spec import find_builtin
+from mlq.spec import find_builtin, find_no_environment
 
 JOB = """\
 type: command
@@ -26,7 +26,12 @@ inputs:
 def client() -> Any:
     sent: list[Path] = []
     blobs = SimpleNamespace(upload=lambda path, progress: sent.append(path))
-    return SimpleNamespace(blobs=blobs, components=SimpleNamespace(find=find_builtin), sent=sent)
+    return SimpleNamespace(
+        blobs=blobs,
+        components=SimpleNamespace(find=find_builtin),
+        environments=SimpleNamespace(find=find_no_environment),
+        sent=sent,
+    )
 
 
 @pytest.fixture

@@ -258,7 +258,7 @@ jobs:
     type: command
     inputs: {raw: "${{parent.inputs.images}}"}
     outputs: {clean: }
-    environment: azureml:sklearn@latest
+    environment: azureml:AzureML-sklearn-1.5@latest
     command: >-
       python /srv/prep.py --raw ${{inputs.raw}} --clean ${{outputs.clean}}
   train:
@@ -268,7 +268,7 @@ jobs:
       data: {type: uri_folder, path: "${{parent.jobs.prep.outputs.clean}}", mode: download}
       epochs: 10
     outputs: {model: "${{parent.outputs.trained}}"}
-    environment: azureml:sklearn@latest
+    environment: azureml:AzureML-sklearn-1.5@latest
     resources: {instance_count: 1}
     limits: {timeout: 3600}
     command: python /srv/train.py --epochs ${{inputs.epochs}} ${{inputs.data}} ${{outputs.model}}

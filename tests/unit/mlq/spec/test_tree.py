@@ -156,16 +156,16 @@ settings: {default_datastore: azureml:store}
 jobs:
   a:
     command: x
-    environment: azureml:env@latest
+    environment: azureml:AzureML-env@latest
     resources: {instance_count: 1, shm_size: 2g}
     experiment_name: e
   b: {component: mlq:pass, is_deterministic: true}
 """
     )
-    for word in ("identity", "services", "properties", "default_datastore", "environment is kept"):
+    for word in ("identity", "services", "properties", "default_datastore", "one of Azure's"):
         assert any(word in warning for warning in plan.warnings)
     assert len(plan.warnings) == 8
-    assert plan.jobs[1].spec["environment"] == "azureml:env@latest"
+    assert plan.jobs[1].spec["environment"] == "azureml:AzureML-env@latest"
 
 
 def test_too_many_jobs() -> None:
