@@ -12,7 +12,7 @@ ARGS ?=
 PARALLEL ?= -n 3 --dist loadfile
 export PYTHON
 
-.PHONY: help demo up test test-all check types security secrets audit lint format bench bench-sweeps chaos chaos-trials chaos-recovery load soak console console-test requirements clean
+.PHONY: help demo up test test-all check types security secrets audit lint format bench bench-sweeps chaos chaos-trials chaos-recovery load soak mlflow-compare console console-test requirements clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -76,6 +76,13 @@ load: $(VENV)/.ready-dev  ## 200 clients submit for a minute, and every accepted
 
 soak: $(VENV)/.ready-dev  ## the matrix again and again, an hour unless ARGS="--minutes N"
 	$(BIN)/python -m benchmarks.chaos $(or $(ARGS),--minutes 60)
+
+# MLflow's own server and full client stay out of what mlq is developed with.
+MLFLOW := $(VENV)/mlflow
+mlflow-compare: $(VENV)/.ready-dev  ## MLflow's clients against mlq and MLflow's own server
+	@[ -e $(MLFLOW)/bin/mlflow ] || { sh deploy/venv.sh $(MLFLOW) && echo "==> Installing MLflow into $(MLFLOW)" && \
+	  $(MLFLOW)/bin/python -m pip --disable-pip-version-check install --quiet mlflow; }
+	MLQ_TEST_MLFLOW=$(abspath $(MLFLOW))/bin/python $(BIN)/python -m pytest -rP tests/acceptance/test_mlflow_compare.py $(ARGS)
 
 console: $(VENV)/.ready-dev  ## build the console; needs Node
 	@cd $(WEB) && { [ -e node_modules/.bin/vitest ] && [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts; }

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 from mlq.db.tables import (
     experiments,
     jobs,
+    logged_model_metrics,
     logged_models,
     model_tags,
     run_links,
@@ -182,6 +183,23 @@ def change_logged_model(conn: Connection, model_id: str, **columns: Any) -> None
         .where(logged_models.c.id == model_id)
         .values(updated_at=now(), **columns)
     )
+
+
+def put_model_metrics(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Note what a run measured of logged models; a lower step does not replace a higher one.
+
+    rows: columns of the table; `at` is the database's clock where it is None.
+    """
+    statement = conflict_insert(conn, logged_model_metrics)
+    for row in rows:
+        at = now() if row["at"] is None else row["at"]
+        conn.execute(
+            statement.values(**{**row, "at": at}).on_conflict_do_update(
+                index_elements=["model_id", "key", "run_id", "dataset_name", "dataset_digest"],
+                set_={name: statement.excluded[name] for name in ("value", "step", "at")},
+                where=statement.excluded.step >= logged_model_metrics.c.step,
+            )
+        )
 
 
 # registry

@@ -42,6 +42,9 @@ ATTRIBUTES = {
     "creation_time": "created_at",
     "last_update_time": "updated_at",
     "last_updated_timestamp": "updated_at",
+    "model_id": "model_id",
+    "model_type": "model_type",
+    "source_run_id": "source_run_id",
     "version_number": "version",
 }
 _TIMES = frozenset({"started_at", "ended_at", "created_at", "updated_at"})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -32,8 +33,17 @@ MAX_TAG = 8000
 MAX_BATCH = 1000
 STATUSES = frozenset({"SCHEDULED", "RUNNING", "FINISHED", "FAILED", "KILLED"})
 _KEY = re.compile(r"[\w\-. /:]+")
-PARENT_TAG = "mlflow.parentRunId"
 RUN_NAME_TAG = "mlflow.runName"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A metric of a logged model; the dataset that it was measured on may be empty."""
+
+    model_id: str
+    metric: MetricValue
+    dataset_name: str
+    dataset_digest: str
 
 
 # experiments
@@ -218,9 +228,11 @@ def log(
     metrics: Sequence[MetricValue] = (),
     params: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
+    of_models: Sequence[Measured] = (),
 ) -> None:
     """Write what a run says, all of it or nothing.
 
+    of_models: those of `metrics` that were measured of a logged model, which shows them too.
     A metric that is not a number is left out, as `mlq.log_metric` does; a job's log says so.
     Raises NotFoundError, ForbiddenError, MlqError (code `invalid`) for a parameter that was said
     before with another value.
@@ -245,6 +257,23 @@ def log(
     tracking.put_tags(conn, run.id, tags, attempt=run.attempt)
     numbers = [metric for metric in metrics if not math.isnan(metric.value)]
     reports.write_metrics(conn, run.id, run.attempt, numbers)
+    tracking.put_model_metrics(
+        conn,
+        [
+            {
+                "model_id": writable_model(conn, one.model_id, scope=scope).id,
+                "run_id": run.id,
+                "key": one.metric.key,
+                "dataset_name": check_text(one.dataset_name, what="dataset name", limit=500),
+                "dataset_digest": check_text(one.dataset_digest, what="dataset digest", limit=64),
+                "value": one.metric.value,
+                "step": one.metric.step,
+                "at": one.metric.at,
+            }
+            for one in of_models
+            if not math.isnan(one.metric.value)
+        ],
+    )
     if run.job_id is not None:
         left_out = [
             LogChunk(
@@ -271,11 +300,27 @@ def link(
     *,
     scope: AttemptScope | None,
     kind: str,
-    contents: Sequence[Any],
+    contents: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Note datasets or models that a run took or made; kind: dataset, model_input, model_output."""
+    """Note datasets or models that a run took or made; kind: dataset, model_input, model_output.
+
+    What is noted already stays as it is: autologging says it again and again.
+    """
     run = writable_run(conn, run_id, scope=scope)
-    tracking.add_links(conn, run.id, attempt=run.attempt, kind=kind, contents=contents)
+    known = queries.find_links(conn, run.id, attempt=run.attempt, kind=kind)
+    by_identity = {_linked(one): one for one in reversed(contents)}
+    for one in known:
+        by_identity.pop(_linked(one), None)
+    new = list(reversed(by_identity.values()))
+    tracking.add_links(conn, run.id, attempt=run.attempt, kind=kind, contents=new)
+
+
+def _linked(content: Mapping[str, Any]) -> str:
+    """What a link names: a model's id, a dataset's name and digest."""
+    dataset = content.get("dataset")
+    if isinstance(dataset, dict):
+        return f"{dataset.get('name')}\n{dataset.get('digest')}"
+    return str(content.get("model_id"))
 
 
 def search(
@@ -292,12 +337,11 @@ def search(
     wanted = [(one.kind, one.key, one.op, one.value) for one in parse_filter(filter)]
     orders = [(one.kind, one.key, one.descending) for one in parse_orders(order_by)]
     for kind, key, *_ in [*wanted, *orders]:
-        if kind == "attribute" and key in {"created_at", "updated_at", "version"}:
+        if kind == "attribute" and key not in queries.RUN_ATTRIBUTES:
             raise MlqError(f"Runs have no attribute '{key}'.", code="invalid_filter")
-    numbers = [int(text) for text in map(str, experiment_ids) if text.isdecimal()]
     return queries.search(
         conn,
-        experiment_ids=numbers,
+        experiment_ids=_numbers(experiment_ids),
         wanted=wanted,
         orders=orders,
         deleted=deleted,
@@ -326,6 +370,10 @@ def writable_run(conn: Connection, run_id: str, *, scope: AttemptScope | None) -
     if run.job_id is None:
         tracking.hold_run(conn, run.id)  # one writer at a time: parameters do not change
     return run
+
+
+def _numbers(experiment_ids: Sequence[str | int]) -> list[int]:
+    return [int(text) for text in map(str, experiment_ids) if text.isdecimal() and len(text) < 10]
 
 
 # files
@@ -435,6 +483,40 @@ def find_logged_model(conn: Connection, model_id: str) -> LoggedModel:
     if found is None:
         raise NotFoundError(f"There is no logged model '{model_id:.60}'.")
     return found
+
+
+def search_logged_models(
+    conn: Connection,
+    *,
+    experiment_ids: Sequence[str | int],
+    filter: str,
+    orders: Sequence[tuple[str, bool]],
+    datasets: Sequence[tuple[str, str]],
+    limit: int,
+    offset: int,
+) -> list[LoggedModel]:
+    """Logged models of some experiments. orders: (field, descending); datasets: (name, digest).
+
+    Raises MlqError (code `invalid_filter`).
+    """
+    wanted = [(one.kind, one.key, one.op, one.value) for one in parse_filter(filter)]
+    sorted_by = [
+        (one.kind, one.key, descending)
+        for field, descending in orders
+        for one in parse_orders([field])
+    ]
+    for kind, key, *_ in [*wanted, *sorted_by]:
+        if kind == "attribute" and key not in queries.MODEL_ATTRIBUTES:
+            raise MlqError(f"Logged models have no attribute '{key}'.", code="invalid_filter")
+    return queries.search_logged_models(
+        conn,
+        experiment_ids=_numbers(experiment_ids),
+        wanted=wanted,
+        orders=sorted_by,
+        datasets=datasets,
+        limit=limit,
+        offset=offset,
+    )
 
 
 def writable_model(conn: Connection, model_id: str, *, scope: AttemptScope | None) -> LoggedModel:

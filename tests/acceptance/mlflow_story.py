@@ -135,6 +135,7 @@ def tell(uri: str) -> dict[str, Any]:
         said["content"] = (Path(back) / "er" / "a b.json").read_text()
 
     said |= _models(client)
+    said |= _evaluations(client)
     return said
 
 
@@ -210,6 +211,79 @@ def _models(client: MlflowClient) -> dict[str, Any]:
     said["autolog children"] = sorted(one.data.params["C"] for one in children)
     said["inputs"] = len(found.inputs.dataset_inputs)
     return said
+
+
+def _evaluations(client: MlflowClient) -> dict[str, Any]:
+    """A model and a table of predictions, evaluated by MLflow: nested in one run."""
+    import mlflow.sklearn
+    import numpy as np
+    import pandas as pd
+    from sklearn.linear_model import LogisticRegression
+
+    said: dict[str, Any] = {}
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "c"])
+    table["y"] = (table["a"] + 0.3 * rng.normal(size=60) > 0).astype(int)
+    features = table[["a", "b", "c"]]
+    with mlflow.start_run(run_name="evaluated") as run:
+        logged = mlflow.sklearn.log_model(
+            LogisticRegression().fit(features, table["y"]),
+            name="m",
+            params={"c": 1.0},
+            serialization_format="skops",
+            pip_requirements=["scikit-learn"],
+        )
+        result = mlflow.models.evaluate(
+            logged.model_uri,
+            table,
+            targets="y",
+            model_type="classifier",
+            evaluators="default",
+            evaluator_config={"log_explainer": False, "log_model_explainability": False},
+        )
+        with mlflow.start_run(run_name="predicted", nested=True) as nested:
+            guesses = pd.DataFrame({"truth": [1.0, 2.0, 3.0, 4.0], "guess": [1.1, 1.9, 3.2, 3.7]})
+            flat = mlflow.evaluate(
+                data=guesses, targets="truth", predictions="guess", model_type="regressor"
+            )
+    said["evaluated"] = _rounded(result.metrics)
+    said["evaluated artifacts"] = sorted(result.artifacts)
+    said["predicted"] = _rounded(flat.metrics)
+    found, below = client.get_run(run.info.run_id), client.get_run(nested.info.run_id)
+    said["evaluated run"] = [
+        _rounded(found.data.metrics),
+        sorted(one.path for one in client.list_artifacts(run.info.run_id)),
+        [one.dataset.name for one in found.inputs.dataset_inputs],
+        [one.model_id == logged.model_id for one in found.inputs.model_inputs],
+        [one.model_id == logged.model_id for one in found.outputs.model_outputs],
+        below.data.tags["mlflow.parentRunId"] == run.info.run_id,
+    ]
+    model = client.get_logged_model(logged.model_id)
+    said["evaluated model"] = [
+        str(model.status),
+        model.params,
+        model.source_run_id == run.info.run_id,
+        sorted({(one.key, round(one.value, 9), one.dataset_name) for one in model.metrics or []}),
+        all(one.run_id == run.info.run_id for one in model.metrics or []),
+    ]
+    for name, arguments in {
+        "by metric": {"filter_string": "metrics.accuracy_score > 0.5"},
+        "by none": {"filter_string": "metrics.accuracy_score > 1"},
+        "by param": {"filter_string": "params.c = '1.0' AND name = 'm'"},
+        "by run": {"filter_string": f"source_run_id = '{run.info.run_id}'"},
+        "in order": {"order_by": [{"field_name": "creation_time", "ascending": True}]},
+        "by its metric": {
+            "order_by": [{"field_name": "metrics.accuracy_score", "ascending": False}],
+            "max_results": 1,
+        },
+    }.items():
+        models = client.search_logged_models([run.info.experiment_id], **arguments)
+        said[f"models {name}"] = [one.model_id == logged.model_id for one in models]
+    return said
+
+
+def _rounded(metrics: dict[str, Any]) -> dict[str, float]:
+    return {name: round(float(value), 9) for name, value in sorted(metrics.items())}
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def test_the_same_answers_as_mlflows_own_server(api: Api) -> None:
         },
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

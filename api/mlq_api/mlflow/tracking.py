@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
@@ -299,14 +299,34 @@ def _metric(record: dict[str, Any]) -> MetricValue:
     return MetricValue(asked.text("key"), value, step, asked.moment("timestamp"))
 
 
+_METRIC = ("key", "value", "step", "timestamp", "model_id", "dataset_name", "dataset_digest")
+
+
+def _of_models(records: Sequence[dict[str, Any]]) -> list[service.Measured]:
+    """Those metrics of a batch that were measured of a logged model."""
+    return [
+        service.Measured(
+            str(record["model_id"]),
+            _metric(record),
+            str(record.get("dataset_name") or ""),
+            str(record.get("dataset_digest") or ""),
+        )
+        for record in records
+        if record.get("model_id")
+    ]
+
+
 @router.post("/runs/log-metric", dependencies=[BY_METHOD])
 async def log_metric(request: Request) -> Response:
     """One value of a metric."""
     asked = await Asked.read(request)
-    record = {
-        name: asked.text(name, default="") or None for name in ("key", "value", "step", "timestamp")
-    }
-    return await _log(request, asked.text("run_id", "run_uuid"), metrics=[_metric(record)])
+    record = {name: asked.text(name, default="") or None for name in _METRIC}
+    return await _log(
+        request,
+        asked.text("run_id", "run_uuid"),
+        metrics=[_metric(record)],
+        of_models=_of_models([record]),
+    )
 
 
 @router.post("/runs/log-parameter", dependencies=[BY_METHOD])
@@ -339,13 +359,21 @@ async def delete_tag(request: Request) -> Response:
 async def log_batch(request: Request) -> Response:
     """Metrics, parameters and tags in one transaction."""
     asked = await Asked.read(request)
-    metrics = [_metric(record) for record in asked.records("metrics")]
+    records = asked.records("metrics")
+    metrics = [_metric(record) for record in records]
     params, tags = asked.pairs("params"), asked.pairs("tags")
     if len(metrics) + len(params) + len(tags) > 2 * service.MAX_BATCH:
         raise MlqError(
             "The batch holds too much.", code="invalid", hint=f"Send {service.MAX_BATCH} at once."
         )
-    return await _log(request, asked.text("run_id"), metrics=metrics, params=params, tags=tags)
+    return await _log(
+        request,
+        asked.text("run_id"),
+        metrics=metrics,
+        params=params,
+        tags=tags,
+        of_models=_of_models(records),
+    )
 
 
 @router.post("/runs/log-model", dependencies=[BY_METHOD])
@@ -429,14 +457,24 @@ async def create_logged_model(request: Request) -> Response:
 
 @router.post("/logged-models/search", dependencies=[VIEWER])
 async def search_logged_models(request: Request) -> Response:
-    """Logged models of some experiments, newest first."""
+    """Logged models by MLflow's search language."""
     asked = await Asked.read(request)
     limit, offset = asked.integer("max_results", default=50, most=MAX_PAGE) or 50, asked.offset()
     if await scope_of(request) is not None:
         raise ForbiddenError("Code inside a job may not search the models of others.")
+    orders = [Asked(record, {}) for record in asked.records("order_by")]
+    datasets = [Asked(record, {}) for record in asked.records("datasets")]
     found = await server_of(request).read(
-        queries.search_logged_models,
-        experiment_ids=[int(text) for text in asked.texts("experiment_ids") if text.isdecimal()],
+        service.search_logged_models,
+        experiment_ids=asked.texts("experiment_ids"),
+        filter=asked.text("filter", default=""),
+        orders=[
+            (one.text("field_name"), one.text("ascending", default="true") == "false")
+            for one in orders
+        ],
+        datasets=[
+            (one.text("dataset_name"), one.text("dataset_digest", default="")) for one in datasets
+        ],
         limit=limit + 1,
         offset=offset,
     )

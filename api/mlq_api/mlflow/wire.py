@@ -279,6 +279,18 @@ def logged_model_view(row: LoggedModel) -> dict[str, Any]:
                 "source_run_id": row.run_id or "",
                 "tags": pairs_view(row.tags),
             },
-            "data": {"params": pairs_view(row.params), "metrics": []},
+            "data": {
+                "params": pairs_view(row.params),
+                "metrics": [
+                    {
+                        **metric_view(one),
+                        "run_id": one.run_id,
+                        "model_id": model_id,
+                        "dataset_name": one.dataset_name or None,
+                        "dataset_digest": one.dataset_digest or None,
+                    }
+                    for one in row.metrics
+                ],
+            },
         }
     }

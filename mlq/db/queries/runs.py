@@ -16,11 +16,13 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    exists,
     func,
     literal,
     null,
     or_,
     select,
+    true,
     union_all,
 )
 
@@ -29,6 +31,7 @@ from mlq.db.tables import (
     experiments,
     jobs,
     latest_metrics,
+    logged_model_metrics,
     logged_models,
     metrics,
     model_tags,
@@ -119,6 +122,19 @@ class TrackedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelMetric:
+    """What a run measured of a logged model; the dataset's name and digest may be empty."""
+
+    key: str
+    value: float
+    step: int
+    at: datetime
+    run_id: str
+    dataset_name: str
+    dataset_digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedModel:
     """A model that a run logged. id: without MLflow's "m-"."""
 
@@ -132,6 +148,7 @@ class LoggedModel:
     tags: dict[str, str]
     created_at: datetime
     updated_at: datetime
+    metrics: list[ModelMetric] = field(default_factory=list)
 
 
 # experiments
@@ -228,6 +245,19 @@ def _every_run() -> Any:
 
 _EVERY = _every_run()
 _COLUMNS = tuple(column.name for column in _EVERY.c)
+#: Attributes that runs are found by.
+RUN_ATTRIBUTES = frozenset(_COLUMNS)
+#: Attributes that logged models are found by -> their columns.
+MODEL_ATTRIBUTES = {
+    "experiment_id": "experiment_id",
+    "model_id": "id",
+    "name": "name",
+    "status": "status",
+    "model_type": "type",
+    "source_run_id": "run_id",
+    "created_at": "created_at",
+    "updated_at": "updated_at",
+}
 
 
 def find_run(conn: Connection, run_id: str) -> Run | None:
@@ -342,6 +372,18 @@ def _dress(conn: Connection, rows: Sequence[Any]) -> list[Run]:
     return found
 
 
+def find_links(conn: Connection, run_id: str, *, attempt: int, kind: str) -> list[Any]:
+    """What a run is linked to; kind: as the table says."""
+    query = (
+        select(run_links.c.content)
+        .where(
+            run_links.c.run_id == run_id, run_links.c.attempt == attempt, run_links.c.kind == kind
+        )
+        .order_by(run_links.c.id)
+    )
+    return list(conn.scalars(query))
+
+
 def metric_history(
     conn: Connection, run_id: str, key: str, *, attempt: int, limit: int, offset: int
 ) -> list[LatestMetric]:
@@ -384,21 +426,93 @@ def find_file(conn: Connection, owner_id: str, path: str, *, attempt: int) -> Tr
 
 
 def find_logged_model(conn: Connection, model_id: str) -> LoggedModel | None:
-    """A logged model."""
+    """A logged model with what was measured of it."""
     row = conn.execute(select(logged_models).where(logged_models.c.id == model_id)).first()
-    return None if row is None else LoggedModel(**row._mapping)
+    return None if row is None else _dress_models(conn, [row])[0]
 
 
 def search_logged_models(
-    conn: Connection, *, experiment_ids: Sequence[int], limit: int, offset: int
+    conn: Connection,
+    *,
+    experiment_ids: Sequence[int],
+    wanted: Sequence[tuple[str, str, str, Any]],
+    orders: Sequence[tuple[str, str, bool]],
+    datasets: Sequence[tuple[str, str]],
+    limit: int,
+    offset: int,
 ) -> list[LoggedModel]:
-    """Logged models of some experiments, newest first."""
-    query = (
-        select(logged_models)
-        .where(logged_models.c.experiment_id.in_(list(experiment_ids)))
-        .order_by(logged_models.c.created_at.desc(), logged_models.c.id.desc())
+    """Logged models of some experiments; equal ones the newest first.
+
+    wanted, orders: as of `search`. datasets: (name, digest), digest "" for any; metrics are
+    compared where they were measured on one of them, on anything where there are none.
+    """
+    query = select(logged_models).where(logged_models.c.experiment_id.in_(list(experiment_ids)))
+    for kind, key, op, value in wanted:
+        query = query.where(_model_comparison(kind, key, op, value, datasets=datasets))
+    for kind, key, descending in orders:
+        if kind == "metric":
+            found: Any = (
+                select(logged_model_metrics.c.value)
+                .where(_measured(key, datasets))
+                .order_by(logged_model_metrics.c.at.desc())
+                .limit(1)
+                .scalar_subquery()
+            )
+        else:
+            found = _model_value(kind, key)
+        query = query.order_by(found.is_(None), found.desc() if descending else found.asc())
+    query = query.order_by(logged_models.c.created_at.desc(), logged_models.c.id.desc())
+    return _dress_models(conn, conn.execute(query.limit(limit).offset(offset)).all())
+
+
+def _model_comparison(
+    kind: str, key: str, op: str, value: Any, *, datasets: Sequence[tuple[str, str]]
+) -> ColumnElement[bool]:
+    if kind == "metric":
+        is_so = compare(logged_model_metrics.c.value, op, value)
+        return exists().where(_measured(key, datasets), is_so)
+    found = _model_value(kind, key)
+    if isinstance(found.type, Timestamp):
+        value = _moment(value)
+    if isinstance(found.type, Id) and isinstance(value, str):
+        value = value.removeprefix("m-")
+        found = cast(found, String) if op in {"LIKE", "ILIKE"} else found
+    return compare(found, op, value)
+
+
+def _model_value(kind: str, key: str) -> ColumnElement[Any]:
+    if kind in {"param", "tag"}:
+        column = logged_models.c.params if kind == "param" else logged_models.c.tags
+        return column[key].as_string()
+    return logged_models.c[MODEL_ATTRIBUTES[key]]
+
+
+def _measured(key: str, datasets: Sequence[tuple[str, str]]) -> ColumnElement[bool]:
+    of_it = and_(
+        logged_model_metrics.c.model_id == logged_models.c.id, logged_model_metrics.c.key == key
     )
-    return [LoggedModel(**row._mapping) for row in conn.execute(query.limit(limit).offset(offset))]
+    if not datasets:
+        return of_it
+    return of_it & or_(
+        *(
+            (logged_model_metrics.c.dataset_name == name)
+            & (logged_model_metrics.c.dataset_digest == digest if digest else true())
+            for name, digest in datasets
+        )
+    )
+
+
+def _dress_models(conn: Connection, rows: Sequence[Any]) -> list[LoggedModel]:
+    found = {row.id: LoggedModel(**row._mapping) for row in rows}
+    query = (
+        select(logged_model_metrics)
+        .where(logged_model_metrics.c.model_id.in_(list(found)))
+        .order_by(logged_model_metrics.c.key, logged_model_metrics.c.at)
+    )
+    for row in conn.execute(query):
+        columns = dict(row._mapping)
+        found[columns.pop("model_id")].metrics.append(ModelMetric(**columns))
+    return list(found.values())
 
 
 # registry

@@ -37,6 +37,7 @@ from mlq.db.tables.rollouts import rollouts, serving_counts
 from mlq.db.tables.schedules import schedule_firings, schedules, watched_files
 from mlq.db.tables.tracking import (
     experiments,
+    logged_model_metrics,
     logged_models,
     model_tags,
     run_links,
@@ -75,6 +76,7 @@ __all__ = [
     "limit_holds",
     "limits",
     "log_chunks",
+    "logged_model_metrics",
     "logged_models",
     "metadata",
     "metrics",

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -111,6 +112,21 @@ logged_models = Table(
     Column("created_at", Timestamp, nullable=False),
     Column("updated_at", Timestamp, nullable=False),
     Index("ix_logged_models_run", "run_id"),
+)
+
+#: What runs measured of a logged model: of each metric the value with the highest step.
+logged_model_metrics = Table(
+    "logged_model_metrics",
+    metadata,
+    Column("model_id", Id, nullable=False),
+    Column("run_id", Id, nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("dataset_name", String(500), nullable=False),  # "" where none was named
+    Column("dataset_digest", String(64), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("at", Timestamp, nullable=False),
+    PrimaryKeyConstraint("model_id", "key", "run_id", "dataset_name", "dataset_digest"),
 )
 
 #: Where a model version that a client registered came from.
