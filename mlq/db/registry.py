@@ -356,10 +356,18 @@ def page_models(
 
 
 def search_versions(
-    conn: Connection, *, wanted: Sequence[Wanted], limit: int, offset: int
+    conn: Connection,
+    *,
+    wanted: Sequence[Wanted],
+    limit: int,
+    offset: int,
+    project: str | None,
 ) -> list[ModelVersion]:
     """Versions of models that meet every comparison, newest first; `run_id` finds the maker's."""
     query = select(model_versions)
+    if project is not None:
+        ours = select(models.c.name).where(names_of("model", project))
+        query = query.where(model_versions.c.name.in_(ours))
     for kind, key, op, value in wanted:
         if kind == "tag":
             query = query.where(compare(model_versions.c.tags[key].as_string(), op, value))

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, exists, func, insert, select, update
 
+from mlq.db.projects import DEFAULT
 from mlq.db.tables import (
     experiments,
     jobs,
     logged_model_metrics,
     logged_models,
     model_tags,
+    project_jobs,
     run_links,
     run_params,
     run_tags,
@@ -30,11 +32,20 @@ from mlq.db.upsert import conflict_insert
 # experiments
 
 
-def add_experiment(conn: Connection, name: str, *, tags: Mapping[str, str]) -> int | None:
-    """Make an experiment; its number, None where the name is taken."""
+def add_experiment(
+    conn: Connection, name: str, *, project: str, tags: Mapping[str, str]
+) -> int | None:
+    """Make an experiment; its number, None where the project has one of that name."""
     statement = (
         conflict_insert(conn, experiments)
-        .values(name=name, tags=dict(tags), is_deleted=False, created_at=now(), updated_at=now())
+        .values(
+            project=project,
+            name=name,
+            tags=dict(tags),
+            is_deleted=False,
+            created_at=now(),
+            updated_at=now(),
+        )
         .on_conflict_do_nothing()
         .returning(experiments.c.id)
     )
@@ -42,14 +53,19 @@ def add_experiment(conn: Connection, name: str, *, tags: Mapping[str, str]) -> i
     return number
 
 
-def adopt_experiments(conn: Connection) -> None:
-    """Make a row for each experiment that only jobs name so far."""
-    known = select(experiments.c.name)
-    named = select(jobs.c.experiment).where(
-        jobs.c.parent_id.is_(None), jobs.c.experiment.not_in(known)
+def adopt_experiments(conn: Connection, *, project: str | None) -> None:
+    """Make a row for each experiment that only jobs name so far; project: as everywhere."""
+    owner = func.coalesce(project_jobs.c.project, DEFAULT)
+    known = exists().where(experiments.c.name == jobs.c.experiment, experiments.c.project == owner)
+    named = (
+        select(jobs.c.experiment, owner)
+        .outerjoin(project_jobs, project_jobs.c.root_id == jobs.c.id)
+        .where(jobs.c.parent_id.is_(None), ~known)
     )
-    for name in conn.scalars(named.distinct()).all():
-        add_experiment(conn, name, tags={})
+    if project is not None:
+        named = named.where(owner == project)
+    for name, found in conn.execute(named.distinct()).all():
+        add_experiment(conn, name, project=found, tags={})
 
 
 def change_experiment(conn: Connection, number: int, **columns: Any) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from mlq.db import secrets
+from mlq.db.projects import owner_of_job
 from mlq.db.queries import jobs
 from mlq.service.tokens import AttemptScope, Principal
 
@@ -76,4 +77,5 @@ def authenticate(conn: Connection, token: str) -> Principal | None:
         role="viewer",
         kind="attempt",
         attempt=scope,
+        project=owner_of_job(conn, scope.job_id),
     )

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from mlq.db import events, registry, reports, tracking
+from mlq.db.projects import DEFAULT
 from mlq.db.queries import runs as queries
 from mlq.db.queries.runs import Experiment, LoggedModel, Run, TrackedFile
 from mlq.db.registry import Artifact
@@ -23,6 +24,7 @@ from mlq.db.reports import LogChunk, MetricValue
 from mlq.db.transitions import is_current
 from mlq.errors import ConflictError, ForbiddenError, MlqError, NotFoundError
 from mlq.ids import new_id, parse_id
+from mlq.service import projects
 from mlq.service.names import check_text
 from mlq.service.run_filters import parse_filter, parse_orders
 from mlq.service.tokens import AttemptScope
@@ -34,6 +36,24 @@ MAX_BATCH = 1000
 STATUSES = frozenset({"SCHEDULED", "RUNNING", "FINISHED", "FAILED", "KILLED"})
 _KEY = re.compile(r"[\w\-. /:]+")
 RUN_NAME_TAG = "mlflow.runName"
+#: What MLflow's clients call experiment 0.
+DEFAULT_EXPERIMENT = "Default"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who tracks. project: the only one that they reach, None: all of them.
+
+    attempt: of the job whose own code it is, which writes what is that attempt's only.
+    """
+
+    project: str | None = None
+    attempt: AttemptScope | None = None
+
+    @property
+    def home(self) -> str:
+        """The project that what they make belongs to."""
+        return self.project or DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +69,26 @@ class Measured:
 # experiments
 
 
-def create_experiment(conn: Connection, name: str, *, tags: Mapping[str, str], actor: str) -> int:
+def create_experiment(
+    conn: Connection, name: str, *, caller: Caller, tags: Mapping[str, str], actor: str
+) -> int:
     """Make an experiment; its number. Raises ConflictError where the name is taken."""
+    projects.require_known(conn, caller.home)
     check_text(name, what="name", limit=255)
     if not name.strip():
         raise MlqError("An experiment needs a name.", code="invalid")
     number = None
-    if not queries.names_a_job(conn, name):
-        number = tracking.add_experiment(conn, name, tags=tags)
+    if not queries.names_a_job(conn, name, project=caller.home):
+        number = tracking.add_experiment(conn, name, project=caller.home, tags=tags)
     if number is None:
         raise ConflictError(f"There is an experiment '{name}' already.", code="exists")
     events.record(conn, "experiment.create", subject=f"experiment:{name}", actor=actor)
     return number
 
 
-def adopt_experiment(conn: Connection, name: str) -> Experiment:
-    """The experiment that jobs name so; made where only jobs name it. Raises NotFoundError."""
-    found = queries.find_experiment(conn, name=name)
-    if found is None and queries.names_a_job(conn, name):
-        tracking.add_experiment(conn, name, tags={})
-        found = queries.find_experiment(conn, name=name)
+def find_experiment_by_name(conn: Connection, name: str, *, caller: Caller) -> Experiment:
+    """An experiment of the caller's project. Raises NotFoundError."""
+    found = queries.find_experiment_by_name(conn, name, project=caller.home)
     if found is None:
         raise NotFoundError(
             f"There is no experiment '{name:.80}'.", hint="mlflow.set_experiment makes one."
@@ -76,20 +96,50 @@ def adopt_experiment(conn: Connection, name: str) -> Experiment:
     return found
 
 
-def find_experiment(conn: Connection, number: str | int) -> Experiment:
-    """An experiment by MLflow's number. Raises NotFoundError."""
+def adopt_experiment(conn: Connection, name: str, *, caller: Caller) -> Experiment:
+    """As above, made where only jobs name it; each project has its `Default` when it is asked for.
+
+    Raises NotFoundError.
+    """
+    projects.require_known(conn, caller.home)
+    if name == DEFAULT_EXPERIMENT or queries.names_a_job(conn, name, project=caller.home):
+        tracking.add_experiment(conn, name, project=caller.home, tags={})
+    return find_experiment_by_name(conn, name, caller=caller)
+
+
+def adopt_experiments(conn: Connection, *, caller: Caller) -> None:
+    """See to it that MLflow's clients find all experiments that jobs name, and a `Default`."""
+    tracking.adopt_experiments(conn, project=caller.project)
+    adopt_experiment(conn, DEFAULT_EXPERIMENT, caller=caller)
+
+
+def find_experiment(conn: Connection, number: str | int, *, caller: Caller) -> Experiment:
+    """An experiment by MLflow's number; 0 is the `Default` of the caller's project.
+
+    Raises NotFoundError, also for another project's.
+    """
     text = str(number)
+    if text == "0":
+        return find_experiment_by_name(conn, DEFAULT_EXPERIMENT, caller=caller)
     known = text.isascii() and text.isdecimal() and len(text) < 10
-    found = queries.find_experiment(conn, number=int(text)) if known else None
+    found = queries.find_experiment(conn, int(text), project=caller.project) if known else None
     if found is None:
         raise NotFoundError(f"There is no experiment {text:.40}.")
     return found
+
+
+def usable_experiment(conn: Connection, number: str | int, *, caller: Caller) -> Experiment:
+    """As `find_experiment`, for who writes: makes a project's `Default`."""
+    if str(number) == "0":
+        return adopt_experiment(conn, DEFAULT_EXPERIMENT, caller=caller)
+    return find_experiment(conn, number, caller=caller)
 
 
 def change_experiment(
     conn: Connection,
     number: str | int,
     *,
+    caller: Caller,
     actor: str,
     name: str | None = None,
     is_deleted: bool | None = None,
@@ -99,16 +149,17 @@ def change_experiment(
 
     Raises NotFoundError; ConflictError for one that jobs are labeled with, or a name that is taken.
     """
-    found = find_experiment(conn, number)
+    found = usable_experiment(conn, number, caller=caller)
     columns: dict[str, Any] = {}
     if name is not None and name != found.name:
         check_text(name, what="name", limit=255)
-        if queries.names_a_job(conn, found.name):
+        if queries.names_a_job(conn, found.name, project=found.project):
             raise ConflictError(
                 f"Jobs are labeled '{found.name}': the experiment keeps its name.",
                 hint="Submit later jobs with another experiment_name.",
             )
-        if queries.find_experiment(conn, name=name) or queries.names_a_job(conn, name):
+        taken = queries.find_experiment_by_name(conn, name, project=found.project)
+        if taken or queries.names_a_job(conn, name, project=found.project):
             raise ConflictError(f"There is an experiment '{name}' already.", code="exists")
         columns["name"] = name
     if is_deleted is not None:
@@ -137,13 +188,14 @@ def start_run(
     user: str,
     tags: Mapping[str, str],
     started_at: datetime | None,
-    scope: AttemptScope | None,
+    caller: Caller,
 ) -> Run:
-    """Make a client's run. scope: of the job whose code makes it, of which it is then a part.
+    """Make a client's run; that of a job's own code is then a part of the job.
 
     Raises NotFoundError, MlqError (code `invalid`), ForbiddenError for an attempt that has ended.
     """
-    found = find_experiment(conn, experiment)
+    found = usable_experiment(conn, experiment, caller=caller)
+    scope = caller.attempt
     _require_current(conn, scope)
     _check_pairs(tags, what="tag", limit=MAX_TAG)
     run_id = new_id()
@@ -161,29 +213,30 @@ def start_run(
         started_at=started_at,
     )
     tracking.put_tags(conn, run_id, {**tags, RUN_NAME_TAG: name}, attempt=0)
-    made = queries.find_run(conn, run_id)
+    made = queries.find_run(conn, run_id, project=None)
     assert made is not None, "it was inserted just now"
     return made
 
 
-def find_run(conn: Connection, run_id: str) -> Run:
-    """A run with all that hangs on it. Raises NotFoundError."""
-    return _known(queries.find_run(conn, _id(run_id)), run_id)
+def find_run(conn: Connection, run_id: str, *, caller: Caller) -> Run:
+    """A run with all that hangs on it. Raises NotFoundError, also for another project's."""
+    return _known(queries.find_run(conn, _id(run_id), project=caller.project), run_id)
 
 
-def adopt_run(conn: Connection, run_id: str) -> Run:
+def adopt_run(conn: Connection, run_id: str, *, caller: Caller) -> Run:
     """As `find_run`, and sees to it that a job's experiment is known to MLflow's clients."""
-    label = queries.experiment_of_job(conn, _id(run_id))
-    if label is not None:
-        adopt_experiment(conn, label)
-    return find_run(conn, run_id)
+    found = queries.experiment_of_job(conn, _id(run_id), project=caller.project)
+    if found is not None:
+        label, project = found
+        adopt_experiment(conn, label, caller=Caller(project))
+    return find_run(conn, run_id, caller=caller)
 
 
 def change_run(
     conn: Connection,
     run_id: str,
     *,
-    scope: AttemptScope | None,
+    caller: Caller,
     status: str | None = None,
     name: str | None = None,
     ended_at: datetime | None = None,
@@ -193,7 +246,7 @@ def change_run(
 
     The end of a job's run is its job's, whatever its code says; its name is the step's.
     """
-    run = writable_run(conn, run_id, scope=scope)
+    run = writable_run(conn, run_id, caller=caller)
     if status is not None and status not in STATUSES:
         raise MlqError(
             f"'{status:.40}' is no status of a run.",
@@ -217,14 +270,14 @@ def change_run(
             "This run is a job, which keeps its history.",
             hint=f"`mlq job archive {run.root_id}` hides it.",
         )
-    return find_run(conn, run.id)
+    return find_run(conn, run.id, caller=caller)
 
 
 def log(
     conn: Connection,
     run_id: str,
     *,
-    scope: AttemptScope | None,
+    caller: Caller,
     metrics: Sequence[MetricValue] = (),
     params: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
@@ -237,7 +290,7 @@ def log(
     Raises NotFoundError, ForbiddenError, MlqError (code `invalid`) for a parameter that was said
     before with another value.
     """
-    run = writable_run(conn, run_id, scope=scope)
+    run = writable_run(conn, run_id, caller=caller)
     params, tags = params or {}, tags or {}
     _check_pairs(params, what="parameter", limit=MAX_PARAM)
     _check_pairs(tags, what="tag", limit=MAX_TAG)
@@ -261,7 +314,7 @@ def log(
         conn,
         [
             {
-                "model_id": writable_model(conn, one.model_id, scope=scope).id,
+                "model_id": writable_model(conn, one.model_id, caller=caller).id,
                 "run_id": run.id,
                 "key": one.metric.key,
                 "dataset_name": check_text(one.dataset_name, what="dataset name", limit=500),
@@ -287,9 +340,9 @@ def log(
         reports.write_logs(conn, run.id, run.attempt, left_out)
 
 
-def delete_tag(conn: Connection, run_id: str, key: str, *, scope: AttemptScope | None) -> None:
+def delete_tag(conn: Connection, run_id: str, key: str, *, caller: Caller) -> None:
     """Remove a tag. Raises NotFoundError."""
-    run = writable_run(conn, run_id, scope=scope)
+    run = writable_run(conn, run_id, caller=caller)
     if not tracking.drop_tag(conn, run.id, key):
         raise NotFoundError(f"This run has no tag '{key:.80}'.")
 
@@ -298,7 +351,7 @@ def link(
     conn: Connection,
     run_id: str,
     *,
-    scope: AttemptScope | None,
+    caller: Caller,
     kind: str,
     contents: Sequence[Mapping[str, Any]],
 ) -> None:
@@ -306,7 +359,7 @@ def link(
 
     What is noted already stays as it is: autologging says it again and again.
     """
-    run = writable_run(conn, run_id, scope=scope)
+    run = writable_run(conn, run_id, caller=caller)
     known = queries.find_links(conn, run.id, attempt=run.attempt, kind=kind)
     by_identity = {_linked(one): one for one in reversed(contents)}
     for one in known:
@@ -326,6 +379,7 @@ def _linked(content: Mapping[str, Any]) -> str:
 def search(
     conn: Connection,
     *,
+    caller: Caller,
     experiment_ids: Sequence[str | int],
     filter: str,
     order_by: Sequence[str],
@@ -341,22 +395,24 @@ def search(
             raise MlqError(f"Runs have no attribute '{key}'.", code="invalid_filter")
     return queries.search(
         conn,
-        experiment_ids=_numbers(experiment_ids),
+        experiment_ids=_numbers(conn, experiment_ids, caller=caller),
         wanted=wanted,
         orders=orders,
         deleted=deleted,
+        project=caller.project,
         limit=limit,
         offset=offset,
     )
 
 
-def writable_run(conn: Connection, run_id: str, *, scope: AttemptScope | None) -> Run:
+def writable_run(conn: Connection, run_id: str, *, caller: Caller) -> Run:
     """A run that the caller may write, which stays so for this transaction.
 
-    scope: of a job's own code, which may write that job's run and those that it made itself.
+    A job's own code may write that job's run and those that it made itself.
     Raises NotFoundError, ForbiddenError.
     """
-    run = _known(queries.find_bare_run(conn, _id(run_id)), run_id)
+    run = find_bare_run(conn, run_id, caller=caller)
+    scope = caller.attempt
     if scope is not None:
         owner, attempt = (
             (run.job_id, run.attempt) if run.job_id else (run.owner_id, run.owner_attempt)
@@ -372,8 +428,21 @@ def writable_run(conn: Connection, run_id: str, *, scope: AttemptScope | None) -
     return run
 
 
-def _numbers(experiment_ids: Sequence[str | int]) -> list[int]:
-    return [int(text) for text in map(str, experiment_ids) if text.isdecimal() and len(text) < 10]
+def find_bare_run(conn: Connection, run_id: str, *, caller: Caller) -> Run:
+    """A run without what hangs on it. Raises NotFoundError, also for another project's."""
+    return _known(queries.find_bare_run(conn, _id(run_id), project=caller.project), run_id)
+
+
+def _numbers(conn: Connection, experiment_ids: Sequence[str | int], *, caller: Caller) -> list[int]:
+    """Experiments to search; those that there are not, or that are another's, find nothing."""
+    found = []
+    for text in map(str, experiment_ids):
+        if text == "0":
+            default = queries.find_experiment_by_name(conn, DEFAULT_EXPERIMENT, project=caller.home)
+            found += [default.id] if default else []
+        elif text.isascii() and text.isdecimal() and len(text) < 10:
+            found.append(int(text))
+    return found
 
 
 # files
@@ -384,12 +453,12 @@ def add_file(
     run_id: str,
     path: str,
     *,
-    scope: AttemptScope | None,
+    caller: Caller,
     digest: str,
     size_bytes: int,
 ) -> None:
     """Note a stored file of a run."""
-    run = writable_run(conn, run_id, scope=scope)
+    run = writable_run(conn, run_id, caller=caller)
     registry.add_artifacts(conn, [Artifact(digest, "blob", size_bytes)])
     tracking.put_file(conn, run.id, path, attempt=run.attempt, digest=digest, size_bytes=size_bytes)
 
@@ -399,43 +468,48 @@ def add_model_file(
     model_id: str,
     path: str,
     *,
-    scope: AttemptScope | None,
+    caller: Caller,
     digest: str,
     size_bytes: int,
 ) -> None:
     """Note a stored file of a logged model."""
-    model = writable_model(conn, model_id, scope=scope)
+    model = writable_model(conn, model_id, caller=caller)
     registry.add_artifacts(conn, [Artifact(digest, "blob", size_bytes)])
     tracking.put_file(conn, model.id, path, attempt=0, digest=digest, size_bytes=size_bytes)
 
 
-def delete_file(conn: Connection, run_id: str, path: str, *, scope: AttemptScope | None) -> None:
+def delete_file(conn: Connection, run_id: str, path: str, *, caller: Caller) -> None:
     """Forget a file of a run. Raises NotFoundError."""
-    run = writable_run(conn, run_id, scope=scope)
+    run = writable_run(conn, run_id, caller=caller)
     if not tracking.drop_file(conn, run.id, path):
         raise NotFoundError(f"This run has no file '{path:.200}'.")
 
 
-def files_of_run(conn: Connection, run_id: str, *, below: str = "") -> list[TrackedFile]:
+def files_of_run(
+    conn: Connection, run_id: str, *, caller: Caller, below: str = ""
+) -> list[TrackedFile]:
     """Files of a run, by path. Raises NotFoundError."""
-    run = _known(queries.find_bare_run(conn, _id(run_id)), run_id)
+    run = find_bare_run(conn, run_id, caller=caller)
     return queries.list_files(conn, run.id, attempt=run.attempt, below=below)
 
 
-def file_of_run(conn: Connection, run_id: str, path: str) -> TrackedFile:
+def file_of_run(conn: Connection, run_id: str, path: str, *, caller: Caller) -> TrackedFile:
     """One file of a run. Raises NotFoundError."""
-    run = _known(queries.find_bare_run(conn, _id(run_id)), run_id)
+    run = find_bare_run(conn, run_id, caller=caller)
     return _existing(queries.find_file(conn, run.id, path, attempt=run.attempt), path)
 
 
-def files_of_model(conn: Connection, model_id: str, *, below: str = "") -> list[TrackedFile]:
+def files_of_model(
+    conn: Connection, model_id: str, *, caller: Caller, below: str = ""
+) -> list[TrackedFile]:
     """Files of a logged model, by path. Raises NotFoundError."""
-    return queries.list_files(conn, find_logged_model(conn, model_id).id, attempt=0, below=below)
+    found = find_logged_model(conn, model_id, caller=caller)
+    return queries.list_files(conn, found.id, attempt=0, below=below)
 
 
-def file_of_model(conn: Connection, model_id: str, path: str) -> TrackedFile:
+def file_of_model(conn: Connection, model_id: str, path: str, *, caller: Caller) -> TrackedFile:
     """One file of a logged model. Raises NotFoundError."""
-    found = find_logged_model(conn, model_id)
+    found = find_logged_model(conn, model_id, caller=caller)
     return _existing(queries.find_file(conn, found.id, path, attempt=0), path)
 
 
@@ -451,12 +525,12 @@ def create_logged_model(
     type: str,
     params: Mapping[str, str],
     tags: Mapping[str, str],
-    scope: AttemptScope | None,
+    caller: Caller,
 ) -> LoggedModel:
     """Note a model that a run logs. Raises NotFoundError, ForbiddenError."""
-    found = find_experiment(conn, experiment)
-    run = writable_run(conn, run_id, scope=scope) if run_id else None
-    if run is None and scope is not None:
+    found = usable_experiment(conn, experiment, caller=caller)
+    run = writable_run(conn, run_id, caller=caller) if run_id else None
+    if run is None and caller.attempt is not None:
         raise ForbiddenError("Code inside a job logs models to a run of its own.")
     _check_pairs(params, what="parameter", limit=MAX_PARAM)
     _check_pairs(tags, what="tag", limit=MAX_TAG)
@@ -473,13 +547,16 @@ def create_logged_model(
         params=dict(params),
         tags=dict(tags),
     )
-    return find_logged_model(conn, model_id)
+    return find_logged_model(conn, model_id, caller=caller)
 
 
-def find_logged_model(conn: Connection, model_id: str) -> LoggedModel:
-    """A logged model; MLflow writes its id with "m-" before it. Raises NotFoundError."""
+def find_logged_model(conn: Connection, model_id: str, *, caller: Caller) -> LoggedModel:
+    """A logged model; MLflow writes its id with "m-" before it.
+
+    Raises NotFoundError, also for another project's.
+    """
     plain = parse_id(model_id.removeprefix("m-"))
-    found = queries.find_logged_model(conn, plain) if plain else None
+    found = queries.find_logged_model(conn, plain, project=caller.project) if plain else None
     if found is None:
         raise NotFoundError(f"There is no logged model '{model_id:.60}'.")
     return found
@@ -488,6 +565,7 @@ def find_logged_model(conn: Connection, model_id: str) -> LoggedModel:
 def search_logged_models(
     conn: Connection,
     *,
+    caller: Caller,
     experiment_ids: Sequence[str | int],
     filter: str,
     orders: Sequence[tuple[str, bool]],
@@ -510,22 +588,23 @@ def search_logged_models(
             raise MlqError(f"Logged models have no attribute '{key}'.", code="invalid_filter")
     return queries.search_logged_models(
         conn,
-        experiment_ids=_numbers(experiment_ids),
+        experiment_ids=_numbers(conn, experiment_ids, caller=caller),
         wanted=wanted,
         orders=sorted_by,
         datasets=datasets,
+        project=caller.project,
         limit=limit,
         offset=offset,
     )
 
 
-def writable_model(conn: Connection, model_id: str, *, scope: AttemptScope | None) -> LoggedModel:
+def writable_model(conn: Connection, model_id: str, *, caller: Caller) -> LoggedModel:
     """A logged model that the caller may write. Raises NotFoundError, ForbiddenError."""
-    model = find_logged_model(conn, model_id)
-    if scope is not None:
+    model = find_logged_model(conn, model_id, caller=caller)
+    if caller.attempt is not None:
         if model.run_id is None:
             raise ForbiddenError("This model is of no run of the job.")
-        writable_run(conn, model.run_id, scope=scope)
+        writable_run(conn, model.run_id, caller=caller)
     return model
 
 
@@ -533,13 +612,13 @@ def change_logged_model(
     conn: Connection,
     model_id: str,
     *,
-    scope: AttemptScope | None,
+    caller: Caller,
     status: str | None = None,
     tags: Mapping[str, str] | None = None,
     params: Mapping[str, str] | None = None,
 ) -> LoggedModel:
     """Finish a logged model, or add tags or parameters."""
-    model = writable_model(conn, model_id, scope=scope)
+    model = writable_model(conn, model_id, caller=caller)
     columns: dict[str, Any] = {}
     if status is not None:
         columns["status"] = status[:32]
@@ -550,7 +629,7 @@ def change_logged_model(
         _check_pairs(params, what="parameter", limit=MAX_PARAM)
         columns["params"] = {**model.params, **params}
     tracking.change_logged_model(conn, model.id, **columns)
-    return find_logged_model(conn, model.id)
+    return find_logged_model(conn, model.id, caller=caller)
 
 
 # checks

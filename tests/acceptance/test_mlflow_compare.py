@@ -28,7 +28,7 @@ QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
 
 pytestmark = [
     pytest.mark.skipif(
-        not FULL, reason="the full MLflow is not installed: `make mlflow-compare` does and runs this"
+        not FULL, reason="the full MLflow is not installed: `make mlflow-compare` installs it"
     ),
     pytest.mark.timeout(900),
 ]

@@ -17,14 +17,15 @@ from sqlalchemy import Connection
 from mlq.artifacts.digests import check_path
 from mlq.db.queries import runs as queries
 from mlq.db.queries.runs import TrackedFile
+from mlq.db.registry import ModelVersion
 from mlq.errors import ForbiddenError, MlqError, NotFoundError
 from mlq.service import models as registered
+from mlq.service import projects
 from mlq.service import tracking as service
-from mlq.service.tokens import AttemptScope
 from mlq_api.access import BY_METHOD
 from mlq_api.bodies import store_body
 from mlq_api.downloads import send_blob
-from mlq_api.mlflow.wire import MlflowRoute, scope_of
+from mlq_api.mlflow.wire import MlflowRoute, caller_of
 from mlq_api.server import Server, server_of
 from mlq_api.wire import json_response
 
@@ -76,8 +77,7 @@ async def list_artifacts(request: Request) -> Response:
 async def download(request: Request, address: str) -> Response:
     """A file."""
     place = place_of(address)
-    scope = await scope_of(request)
-    server = server_of(request)
+    server, caller = server_of(request), caller_of(request)
     if place.kind == "version":
         found = next((one for one in await _files(request, place) if one.path == place.path), None)
         if found is None:
@@ -85,11 +85,9 @@ async def download(request: Request, address: str) -> Response:
     else:
 
         def read(conn: Connection) -> TrackedFile:
-            _require_readable(conn, place, scope)
-            find: Callable[[Connection, str, str], TrackedFile] = (
-                service.file_of_run if place.kind == "run" else service.file_of_model
-            )
-            return find(conn, place.owner, place.path)
+            _require_readable(conn, place, caller)
+            find = service.file_of_run if place.kind == "run" else service.file_of_model
+            return find(conn, place.owner, place.path, caller=caller)
 
         found = await server.read(read)
     return await send_blob(server, found.digest, file_name=place.path.rpartition("/")[2])
@@ -101,20 +99,20 @@ async def upload(request: Request, address: str) -> Response:
     place = place_of(address)
     if not place.path:
         raise MlqError("The address names no file.", code="invalid")
-    server, scope = server_of(request), await scope_of(request)
+    server, caller = server_of(request), caller_of(request)
     if place.kind == "version":
         raise _read_only()
     check: Callable[..., Any] = (
         service.writable_run if place.kind == "run" else service.writable_model
     )
-    await server.write(check, place.owner, scope=scope)  # before a large body is taken
+    await server.write(check, place.owner, caller=caller)  # before a large body is taken
     blob = await store_body(request, server)
     add = service.add_file if place.kind == "run" else service.add_model_file
     await server.write(
         add,
         place.owner,
         place.path,
-        scope=scope,
+        caller=caller,
         digest=blob.digest,
         size_bytes=blob.size_bytes,
     )
@@ -128,26 +126,31 @@ async def delete(request: Request, address: str) -> Response:
     if place.kind != "run":
         raise _read_only()
     await server_of(request).write(
-        service.delete_file, place.owner, place.path, scope=await scope_of(request)
+        service.delete_file, place.owner, place.path, caller=caller_of(request)
     )
     return json_response({})
 
 
 async def _files(request: Request, place: Place) -> list[TrackedFile]:
-    server, scope = server_of(request), await scope_of(request)
+    server, caller = server_of(request), caller_of(request)
     if place.kind == "version":
-        if scope is not None:
+        if caller.attempt is not None:
             raise ForbiddenError(
                 "Code inside a job does not reach the registry.",
                 hint="Take a model as an input of the job.",
             )
-        version = await server.read(registered.find_version, place.owner, version=place.version)
+
+        def look(conn: Connection) -> ModelVersion:
+            projects.require_name(conn, "model", place.owner, caller.project)
+            return registered.find_version(conn, place.owner, version=place.version)
+
+        version = await server.read(look)
         return await server.files.call(_files_of_tree, server, version.digest)
 
     def read(conn: Connection) -> list[TrackedFile]:
-        _require_readable(conn, place, scope)
+        _require_readable(conn, place, caller)
         find = service.files_of_run if place.kind == "run" else service.files_of_model
-        return find(conn, place.owner, below=place.path)
+        return find(conn, place.owner, caller=caller, below=place.path)
 
     return await server.read(read)
 
@@ -159,15 +162,15 @@ def _files_of_tree(server: Server, digest: str) -> list[TrackedFile]:
     ]
 
 
-def _require_readable(conn: Connection, place: Place, scope: AttemptScope | None) -> None:
+def _require_readable(conn: Connection, place: Place, caller: service.Caller) -> None:
     """Code inside a job reads the files of its own runs only."""
-    if scope is None:
+    if caller.attempt is None:
         return
     run_id: str | None = place.owner
     if place.kind == "model":
-        run_id = service.find_logged_model(conn, place.owner).run_id
-    run = queries.find_bare_run(conn, run_id) if run_id else None
-    if run is None or scope.job_id not in (run.job_id, run.owner_id):
+        run_id = service.find_logged_model(conn, place.owner, caller=caller).run_id
+    run = queries.find_bare_run(conn, run_id, project=caller.project) if run_id else None
+    if run is None or caller.attempt.job_id not in (run.job_id, run.owner_id):
         raise ForbiddenError("Code inside a job reads the files of its own runs only.")
 
 

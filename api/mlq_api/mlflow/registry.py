@@ -15,12 +15,13 @@ from mlq.db.registry import Model, ModelVersion
 from mlq.errors import MlqError, NotFoundError
 from mlq.ids import parse_id
 from mlq.service import models as service
+from mlq.service import projects
 from mlq.service import tracking as tracks
 from mlq.service.run_filters import Comparison, parse_filter
-from mlq_api.access import BY_METHOD
+from mlq_api.access import BY_METHOD, project_of
 from mlq_api.auth import principal_of
 from mlq_api.mlflow.files import Place, place_of
-from mlq_api.mlflow.wire import Asked, RegistryRoute, millis, next_token, pairs_view
+from mlq_api.mlflow.wire import Asked, RegistryRoute, caller_of, millis, next_token, pairs_view
 from mlq_api.server import Server, server_of
 from mlq_api.wire import json_response
 
@@ -29,6 +30,11 @@ router = APIRouter(prefix="/mlflow", route_class=RegistryRoute)
 
 def _actor(request: Request) -> str:
     return principal_of(request).name
+
+
+def _require(conn: Connection, name: str, request: Request) -> None:
+    """Raise NotFoundError unless the caller's project has this model."""
+    projects.require_name(conn, "model", name, project_of(request))
 
 
 # models
@@ -41,6 +47,7 @@ async def create_model(request: Request) -> Response:
     name, tags = asked.text("name"), asked.pairs("tags")
 
     def write(conn: Connection) -> dict[str, Any]:
+        projects.own_name(conn, "model", name, project_of(request))
         service.create(conn, name, description=asked.text("description", default=""), actor=actor)
         for key, value in tags.items():
             tracking.put_model_tag(conn, name, key, value)
@@ -53,7 +60,15 @@ async def create_model(request: Request) -> Response:
 async def get_model(request: Request) -> Response:
     """A model with its newest version."""
     name = (await Asked.read(request)).text("name")
-    return json_response({"registered_model": await server_of(request).read(_model, name)})
+    return json_response({"registered_model": await _read_model(request, name)})
+
+
+async def _read_model(request: Request, name: str) -> dict[str, Any]:
+    def read(conn: Connection) -> dict[str, Any]:
+        _require(conn, name, request)
+        return _model(conn, name)
+
+    return await server_of(request).read(read)
 
 
 @router.get("/registered-models/search", dependencies=[BY_METHOD])
@@ -65,7 +80,11 @@ async def search_models(request: Request) -> Response:
 
     def read(conn: Connection) -> list[dict[str, Any]]:
         rows = registry.page_models(
-            conn, limit=limit + 1, offset=offset, wanted=[_of_models(one) for one in wanted]
+            conn,
+            limit=limit + 1,
+            offset=offset,
+            wanted=[_of_models(one) for one in wanted],
+            project=project_of(request),
         )
         return [_model(conn, row.name) for row in rows]
 
@@ -90,6 +109,7 @@ async def update_model(request: Request) -> Response:
     name = asked.text("name")
 
     def write(conn: Connection) -> dict[str, Any]:
+        _require(conn, name, request)
         service.describe(conn, name, description=asked.text("description", default=""), actor=actor)
         return _model(conn, name)
 
@@ -103,6 +123,7 @@ async def set_model_tag(request: Request) -> Response:
     name = asked.text("name")
 
     def write(conn: Connection) -> None:
+        _require(conn, name, request)
         service.find(conn, name)
         tracking.put_model_tag(conn, name, asked.text("key"), asked.text("value", default=""))
 
@@ -117,6 +138,7 @@ async def delete_model_tag(request: Request) -> Response:
     name = asked.text("name")
 
     def write(conn: Connection) -> None:
+        _require(conn, name, request)
         service.find(conn, name)
         tracking.drop_model_tag(conn, name, asked.text("key"))
 
@@ -129,7 +151,7 @@ async def delete_model_tag(request: Request) -> Response:
 async def latest_versions(request: Request) -> Response:
     """The newest version: mlq has no stages."""
     name = (await Asked.read(request)).text("name")
-    found = await server_of(request).read(_model, name)
+    found = await _read_model(request, name)
     return json_response({"model_versions": found["latest_versions"]})
 
 
@@ -137,14 +159,20 @@ async def latest_versions(request: Request) -> Response:
 async def set_alias(request: Request) -> Response:
     """Put an alias on a version: a promotion, with its history."""
     asked, actor = await Asked.read(request), _actor(request)
-    await server_of(request).write(
-        service.set_alias,
-        name=asked.text("name"),
-        alias=asked.text("alias"),
-        version=asked.text("version"),
-        actor=actor,
-        reason="through MLflow's API",
-    )
+    name = asked.text("name")
+
+    def write(conn: Connection) -> None:
+        _require(conn, name, request)
+        service.set_alias(
+            conn,
+            name=name,
+            alias=asked.text("alias"),
+            version=asked.text("version"),
+            actor=actor,
+            reason="through MLflow's API",
+        )
+
+    await server_of(request).write(write)
     return json_response({})
 
 
@@ -152,9 +180,13 @@ async def set_alias(request: Request) -> Response:
 async def delete_alias(request: Request) -> Response:
     """Take an alias away."""
     asked, actor = await Asked.read(request), _actor(request)
-    await server_of(request).write(
-        service.remove_alias, name=asked.text("name"), alias=asked.text("alias"), actor=actor
-    )
+    name = asked.text("name")
+
+    def write(conn: Connection) -> None:
+        _require(conn, name, request)
+        service.remove_alias(conn, name=name, alias=asked.text("alias"), actor=actor)
+
+    await server_of(request).write(write)
     return json_response({})
 
 
@@ -177,16 +209,22 @@ async def create_version(request: Request) -> Response:
     model_id = parse_id(asked.text("model_id", default="").removeprefix("m-"))
     tags, description = asked.pairs("tags"), asked.text("description", default="")
 
+    caller = caller_of(request)
+
     def look(conn: Connection) -> tuple[list[Entry], str | None]:
+        _require(conn, name, request)
         service.find(conn, name)
-        return _entries(conn, source)
+        return _entries(conn, source, caller)
 
     entries, of_run = await server.read(look)
     run_id = parse_id(asked.text("run_id", default="")) or of_run
     tree = await server.files.call(_store_tree, server, entries, source)
 
     def write(conn: Connection) -> dict[str, Any]:
-        run = queries.find_run(conn, run_id) if run_id else None
+        run = queries.find_run(conn, run_id, project=caller.project) if run_id else None
+        model = (
+            queries.find_logged_model(conn, model_id, project=caller.project) if model_id else None
+        )
         made = service.register(
             conn,
             name=name,
@@ -197,6 +235,7 @@ async def create_version(request: Request) -> Response:
             metrics={one.key: one.value for one in run.metrics} if run else {},
             description=description,
             tags=tags,
+            project=caller.project,
         )
         tracking.add_version_source(
             conn,
@@ -204,14 +243,16 @@ async def create_version(request: Request) -> Response:
             version=made.version,
             source=source,
             run_id=run.id if run else None,
-            model_id=model_id,
+            model_id=model.id if model else None,
         )
         return _version(conn, made)
 
     return json_response({"model_version": await server.write(write)})
 
 
-def _entries(conn: Connection, source: str) -> tuple[list[Entry], str | None]:
+def _entries(
+    conn: Connection, source: str, caller: tracks.Caller
+) -> tuple[list[Entry], str | None]:
     """The files that a source names, with paths below it, and the run that they are of."""
     if source.startswith("models:/m-"):
         place = Place("model", source.removeprefix("models:/"), "")
@@ -233,10 +274,10 @@ def _entries(conn: Connection, source: str) -> tuple[list[Entry], str | None]:
             hint="Put an alias on it instead.",
         )
     if place.kind == "model":
-        files = tracks.files_of_model(conn, place.owner, below=place.path)
-        run = tracks.find_logged_model(conn, place.owner).run_id
+        files = tracks.files_of_model(conn, place.owner, caller=caller, below=place.path)
+        run = tracks.find_logged_model(conn, place.owner, caller=caller).run_id
     else:
-        files = tracks.files_of_run(conn, place.owner, below=place.path)
+        files = tracks.files_of_run(conn, place.owner, caller=caller, below=place.path)
         run = parse_id(place.owner)
     if not files:
         raise NotFoundError(f"There are no files at '{source:.200}'.")
@@ -262,6 +303,7 @@ async def get_version(request: Request) -> Response:
 
 async def _answer_version(request: Request, name: str, version: str) -> Response:
     def read(conn: Connection) -> dict[str, Any]:
+        _require(conn, name, request)
         return _version(conn, service.find_version(conn, name, version=version))
 
     return json_response({"model_version": await server_of(request).read(read)})
@@ -271,10 +313,13 @@ async def _answer_version(request: Request, name: str, version: str) -> Response
 async def download_uri(request: Request) -> Response:
     """Where a version's files are."""
     asked = await Asked.read(request)
-    found = await server_of(request).read(
-        service.find_version, asked.text("name"), version=asked.text("version")
-    )
-    return json_response({"artifact_uri": _address(found)})
+    name = asked.text("name")
+
+    def read(conn: Connection) -> ModelVersion:
+        _require(conn, name, request)
+        return service.find_version(conn, name, version=asked.text("version"))
+
+    return json_response({"artifact_uri": _address(await server_of(request).read(read))})
 
 
 @router.patch("/model-versions/update", dependencies=[BY_METHOD])
@@ -300,12 +345,11 @@ async def delete_version_tag(request: Request) -> Response:
 
 
 async def _change_version(request: Request, asked: Asked, **changes: Any) -> Response:
-    actor = _actor(request)
+    actor, name = _actor(request), asked.text("name")
 
     def write(conn: Connection) -> dict[str, Any]:
-        changed = service.change_version(
-            conn, asked.text("name"), asked.text("version"), actor=actor, **changes
-        )
+        _require(conn, name, request)
+        changed = service.change_version(conn, name, asked.text("version"), actor=actor, **changes)
         return _version(conn, changed)
 
     return json_response({"model_version": await server_of(request).write(write)})
@@ -320,7 +364,11 @@ async def search_versions(request: Request) -> Response:
 
     def read(conn: Connection) -> list[dict[str, Any]]:
         rows = registry.search_versions(
-            conn, wanted=[_of_versions(one) for one in wanted], limit=limit + 1, offset=offset
+            conn,
+            wanted=[_of_versions(one) for one in wanted],
+            limit=limit + 1,
+            offset=offset,
+            project=project_of(request),
         )
         return [_version(conn, row) for row in rows]
 

@@ -10,25 +10,23 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
-from mlq.db import tracking as statements
 from mlq.db.queries import runs as queries
 from mlq.db.reports import MetricValue
 from mlq.errors import ForbiddenError, MlqError, NotFoundError
 from mlq.service import tracking as service
 from mlq.service.run_filters import parse_filter
-from mlq.service.tokens import AttemptScope
 from mlq_api.access import BY_METHOD, VIEWER
 from mlq_api.auth import principal_of
 from mlq_api.mlflow.wire import (
     MAX_PAGE,
     Asked,
     MlflowRoute,
+    caller_of,
     experiment_view,
     logged_model_view,
     metric_view,
     next_token,
     run_view,
-    scope_of,
 )
 from mlq_api.server import server_of
 from mlq_api.wire import json_response
@@ -56,11 +54,12 @@ async def _adopting(
 async def create_experiment(request: Request) -> Response:
     """Make an experiment."""
     asked = await Asked.read(request)
-    if await scope_of(request) is not None:
+    if caller_of(request).attempt is not None:
         raise ForbiddenError("Code inside a job runs in that job's experiment.")
     number = await server_of(request).write(
         service.create_experiment,
         asked.text("name"),
+        caller=caller_of(request),
         tags=asked.pairs("tags"),
         actor=principal_of(request).name,
     )
@@ -70,24 +69,25 @@ async def create_experiment(request: Request) -> Response:
 @router.get("/experiments/get-by-name", dependencies=[BY_METHOD])
 async def get_experiment_by_name(request: Request) -> Response:
     """An experiment by the name that jobs carry."""
-    name = (await Asked.read(request)).text("experiment_name")
-
-    def find(conn: Connection) -> queries.Experiment:
-        found = queries.find_experiment(conn, name=name)
-        if found is None:
-            raise NotFoundError(f"There is no experiment '{name:.80}'.")
-        return found
-
-    found = await _adopting(request, find, lambda conn: service.adopt_experiment(conn, name))
-    return json_response({"experiment": experiment_view(found)})
+    name, caller = (await Asked.read(request)).text("experiment_name"), caller_of(request)
+    found = await _adopting(
+        request,
+        lambda conn: service.find_experiment_by_name(conn, name, caller=caller),
+        lambda conn: service.adopt_experiment(conn, name, caller=caller),
+    )
+    return json_response({"experiment": experiment_view(found, caller)})
 
 
 @router.get("/experiments/get", dependencies=[BY_METHOD])
 async def get_experiment(request: Request) -> Response:
     """An experiment by number."""
-    asked = await Asked.read(request)
-    found = await server_of(request).read(service.find_experiment, asked.text("experiment_id"))
-    return json_response({"experiment": experiment_view(found)})
+    number, caller = (await Asked.read(request)).text("experiment_id"), caller_of(request)
+    found = await _adopting(
+        request,
+        lambda conn: service.find_experiment(conn, number, caller=caller),
+        lambda conn: service.usable_experiment(conn, number, caller=caller),
+    )
+    return json_response({"experiment": experiment_view(found, caller)})
 
 
 @router.get("/experiments/search", dependencies=[BY_METHOD])
@@ -99,13 +99,14 @@ async def search_experiments(request: Request) -> Response:
         asked.integer("max_results", default=1000, most=MAX_PAGE) or 1000,
         asked.offset(),
     )
-    if await scope_of(request) is not None:
+    if caller_of(request).attempt is not None:
         raise ForbiddenError("Code inside a job runs in that job's experiment.")
     deleted = _VIEWS.get(asked.text("view_type", default="ACTIVE_ONLY"), False)
     wanted = parse_filter(asked.text("filter", default=""))
+    caller = caller_of(request)
 
     def find(conn: Connection) -> list[queries.Experiment]:
-        statements.adopt_experiments(conn)
+        service.adopt_experiments(conn, caller=caller)
         return queries.page_experiments(
             conn,
             wanted=[
@@ -113,6 +114,7 @@ async def search_experiments(request: Request) -> Response:
                 for one in wanted
             ],
             deleted=deleted,
+            project=caller.project,
             limit=limit + 1,
             offset=offset,
         )
@@ -120,7 +122,7 @@ async def search_experiments(request: Request) -> Response:
     found = await server_of(request).write(find)
     return json_response(
         {
-            "experiments": [experiment_view(row) for row in found[:limit]],
+            "experiments": [experiment_view(row, caller) for row in found[:limit]],
             **next_token(found, offset=offset, limit=limit),
         }
     )
@@ -128,7 +130,7 @@ async def search_experiments(request: Request) -> Response:
 
 async def _change_experiment(request: Request, **changes: Any) -> Response:
     asked = await Asked.read(request)
-    if await scope_of(request) is not None:
+    if caller_of(request).attempt is not None:
         raise ForbiddenError("Code inside a job may not change experiments.")
     if "name" in changes:
         changes["name"] = asked.text("new_name")
@@ -137,6 +139,7 @@ async def _change_experiment(request: Request, **changes: Any) -> Response:
     await server_of(request).write(
         service.change_experiment,
         asked.text("experiment_id"),
+        caller=caller_of(request),
         actor=principal_of(request).name,
         **changes,
     )
@@ -181,7 +184,7 @@ async def create_run(request: Request) -> Response:
         user=asked.text("user_id", default="") or principal_of(request).name,
         tags=asked.pairs("tags"),
         started_at=asked.moment("start_time"),
-        scope=await scope_of(request),
+        caller=caller_of(request),
     )
     return json_response({"run": run_view(made)})
 
@@ -189,13 +192,13 @@ async def create_run(request: Request) -> Response:
 @router.get("/runs/get", dependencies=[BY_METHOD])
 async def get_run(request: Request) -> Response:
     """A run with all that hangs on it."""
-    run_id = (await Asked.read(request)).text("run_id", "run_uuid")
+    run_id, caller = (await Asked.read(request)).text("run_id", "run_uuid"), caller_of(request)
     found = await _adopting(
         request,
-        lambda conn: service.find_run(conn, run_id),
-        lambda conn: service.adopt_run(conn, run_id),
+        lambda conn: service.find_run(conn, run_id, caller=caller),
+        lambda conn: service.adopt_run(conn, run_id, caller=caller),
     )
-    _require_own(found, await scope_of(request))
+    _require_own(found, caller)
     return json_response({"run": run_view(found)})
 
 
@@ -206,7 +209,7 @@ async def update_run(request: Request) -> Response:
     found = await server_of(request).write(
         service.change_run,
         asked.text("run_id", "run_uuid"),
-        scope=await scope_of(request),
+        caller=caller_of(request),
         status=asked.text("status", default="") or None,
         name=asked.text("run_name", default="") or None,
         ended_at=asked.moment("end_time"),
@@ -231,7 +234,7 @@ async def _set_deleted(request: Request, is_deleted: bool) -> Response:
     await server_of(request).write(
         service.change_run,
         asked.text("run_id", "run_uuid"),
-        scope=await scope_of(request),
+        caller=caller_of(request),
         is_deleted=is_deleted,
     )
     return json_response({})
@@ -245,11 +248,12 @@ async def search_runs(request: Request) -> Response:
         asked.integer("max_results", default=1000, most=MAX_PAGE) or 1000,
         asked.offset(),
     )
-    scope = await scope_of(request)
+    caller = caller_of(request)
 
     def find(conn: Connection) -> list[queries.Run]:
         return service.search(
             conn,
+            caller=caller,
             experiment_ids=asked.texts("experiment_ids"),
             filter=asked.text("filter", default=""),
             order_by=asked.texts("order_by"),
@@ -261,18 +265,18 @@ async def search_runs(request: Request) -> Response:
     found = await server_of(request).read(find)
     return json_response(
         {
-            "runs": [run_view(row) for row in found[:limit] if _is_own(row, scope)],
+            "runs": [run_view(row) for row in found[:limit] if _is_own(row, caller)],
             **next_token(found, offset=offset, limit=limit),
         }
     )
 
 
-def _is_own(run: queries.Run, scope: AttemptScope | None) -> bool:
-    return scope is None or scope.job_id in (run.job_id, run.owner_id)
+def _is_own(run: queries.Run, caller: service.Caller) -> bool:
+    return caller.attempt is None or caller.attempt.job_id in (run.job_id, run.owner_id)
 
 
-def _require_own(run: queries.Run, scope: AttemptScope | None) -> None:
-    if not _is_own(run, scope):
+def _require_own(run: queries.Run, caller: service.Caller) -> None:
+    if not _is_own(run, caller):
         raise ForbiddenError(
             f"Run {run.id} is not of this job.",
             hint="Code inside a job may track that job only.",
@@ -280,7 +284,7 @@ def _require_own(run: queries.Run, scope: AttemptScope | None) -> None:
 
 
 async def _log(request: Request, run_id: str, **said: Any) -> Response:
-    await server_of(request).write(service.log, run_id, scope=await scope_of(request), **said)
+    await server_of(request).write(service.log, run_id, caller=caller_of(request), **said)
     return json_response({})
 
 
@@ -350,7 +354,7 @@ async def delete_tag(request: Request) -> Response:
     """Remove a tag."""
     asked = await Asked.read(request)
     await server_of(request).write(
-        service.delete_tag, asked.text("run_id"), asked.text("key"), scope=await scope_of(request)
+        service.delete_tag, asked.text("run_id"), asked.text("key"), caller=caller_of(request)
     )
     return json_response({})
 
@@ -386,7 +390,7 @@ async def log_model(request: Request) -> Response:
 
 async def _link(request: Request, kind: str, contents: list[Any], run_id: str) -> None:
     await server_of(request).write(
-        service.link, run_id, scope=await scope_of(request), kind=kind, contents=contents
+        service.link, run_id, caller=caller_of(request), kind=kind, contents=contents
     )
 
 
@@ -417,11 +421,11 @@ async def metric_history(request: Request) -> Response:
         asked.integer("max_results", default=25_000, most=MAX_PAGE) or 25_000,
         asked.offset(),
     )
-    scope = await scope_of(request)
+    caller = caller_of(request)
 
     def find(conn: Connection) -> list[queries.LatestMetric]:
-        run = service.find_run(conn, run_id)
-        _require_own(run, scope)
+        run = service.find_run(conn, run_id, caller=caller)
+        _require_own(run, caller)
         return queries.metric_history(
             conn, run.id, key, attempt=run.attempt, limit=limit + 1, offset=offset
         )
@@ -450,7 +454,7 @@ async def create_logged_model(request: Request) -> Response:
         type=asked.text("model_type", default=""),
         params=asked.pairs("params"),
         tags=asked.pairs("tags"),
-        scope=await scope_of(request),
+        caller=caller_of(request),
     )
     return json_response(logged_model_view(made))
 
@@ -460,12 +464,13 @@ async def search_logged_models(request: Request) -> Response:
     """Logged models by MLflow's search language."""
     asked = await Asked.read(request)
     limit, offset = asked.integer("max_results", default=50, most=MAX_PAGE) or 50, asked.offset()
-    if await scope_of(request) is not None:
+    if caller_of(request).attempt is not None:
         raise ForbiddenError("Code inside a job may not search the models of others.")
     orders = [Asked(record, {}) for record in asked.records("order_by")]
     datasets = [Asked(record, {}) for record in asked.records("datasets")]
     found = await server_of(request).read(
         service.search_logged_models,
+        caller=caller_of(request),
         experiment_ids=asked.texts("experiment_ids"),
         filter=asked.text("filter", default=""),
         orders=[
@@ -489,7 +494,9 @@ async def search_logged_models(request: Request) -> Response:
 @router.get("/logged-models/{model_id}", dependencies=[BY_METHOD])
 async def get_logged_model(request: Request, model_id: str) -> Response:
     """A logged model."""
-    found = await server_of(request).read(service.find_logged_model, model_id)
+    found = await server_of(request).read(
+        service.find_logged_model, model_id, caller=caller_of(request)
+    )
     return json_response(logged_model_view(found))
 
 
@@ -500,7 +507,7 @@ async def finish_logged_model(request: Request, model_id: str) -> Response:
     found = await server_of(request).write(
         service.change_logged_model,
         model_id,
-        scope=await scope_of(request),
+        caller=caller_of(request),
         status=asked.text("status"),
     )
     return json_response(logged_model_view(found))
@@ -513,7 +520,7 @@ async def tag_logged_model(request: Request, model_id: str) -> Response:
     found = await server_of(request).write(
         service.change_logged_model,
         model_id,
-        scope=await scope_of(request),
+        caller=caller_of(request),
         tags=asked.pairs("tags"),
     )
     return json_response(logged_model_view(found))
@@ -526,7 +533,7 @@ async def add_logged_model_params(request: Request, model_id: str) -> Response:
     found = await server_of(request).write(
         service.change_logged_model,
         model_id,
-        scope=await scope_of(request),
+        caller=caller_of(request),
         params=asked.pairs("params"),
     )
     return json_response(logged_model_view(found))

@@ -11,9 +11,11 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from mlq.db.projects import DEFAULT
 from mlq.db.queries.runs import Experiment, LoggedModel, Run
 from mlq.errors import ForbiddenError, MlqError, NotFoundError, UnavailableError
-from mlq.service.tokens import AttemptScope, Principal
+from mlq.service.tokens import Principal
+from mlq.service.tracking import Caller
 from mlq_api.auth import principal_of
 from mlq_api.problems import status_of
 from mlq_api.wire import json_response
@@ -43,24 +45,14 @@ class MlflowRoute(APIRoute):
         return translated
 
     def check(self, principal: Principal) -> None:
-        """Refuse who could see more here than elsewhere. Raises ForbiddenError.
-
-        MLflow's API has no word for a project: its experiments and searches reach all of them.
-        """
-        if principal.project is not None and principal.attempt is None:
-            raise ForbiddenError(
-                f"The token '{principal.name}' is for the project '{principal.project}'; MLflow's "
-                "API reaches all projects.",
-                hint="Use a token without a project here.",
-            )
+        """Refuse who has nothing to do here. Raises ForbiddenError."""
 
 
 class RegistryRoute(MlflowRoute):
     """A route of the registry, which code inside a job does not reach."""
 
     def check(self, principal: Principal) -> None:
-        """As of every route. Raises ForbiddenError."""
-        super().check(principal)
+        """Raises ForbiddenError."""
         if principal.attempt is not None:
             raise ForbiddenError(
                 "Code inside a job does not reach the registry.",
@@ -166,9 +158,10 @@ class Asked:
         return self.integer("page_token", default=0, most=10_000_000)
 
 
-async def scope_of(request: Request) -> AttemptScope | None:
-    """The attempt whose own code asks; None for everybody else."""
-    return principal_of(request).attempt
+def caller_of(request: Request) -> Caller:
+    """Who tracks, and the project that they are kept to."""
+    principal = principal_of(request)
+    return Caller(principal.project, principal.attempt)
 
 
 def moment_of(milliseconds: int) -> datetime:
@@ -198,8 +191,11 @@ def pairs_view(values: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in values.items()]
 
 
-def experiment_view(row: Experiment) -> dict[str, Any]:
-    """An experiment."""
+def experiment_view(row: Experiment, caller: Caller) -> dict[str, Any]:
+    """An experiment; who sees all projects is told whose it is."""
+    tags = dict(row.tags)
+    if caller.project is None and row.project != DEFAULT:
+        tags["mlq.project"] = row.project
     return {
         "experiment_id": str(row.id),
         "name": row.name,
@@ -207,7 +203,7 @@ def experiment_view(row: Experiment) -> dict[str, Any]:
         "lifecycle_stage": "deleted" if row.is_deleted else "active",
         "creation_time": millis(row.created_at),
         "last_update_time": millis(row.updated_at),
-        "tags": pairs_view(row.tags),
+        "tags": pairs_view(tags),
     }
 
 

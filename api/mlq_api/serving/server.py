@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -12,7 +11,7 @@ from starlette.requests import Request
 
 from mlq.db import routing
 from mlq.db.engine import Database
-from mlq.db.projects import DEFAULT, owner_of_job
+from mlq.db.projects import DEFAULT
 from mlq.db.routing import Routing, Target
 from mlq.errors import MlqError, NotFoundError, UnavailableError
 from mlq.models.package import LoadedModel
@@ -255,12 +254,8 @@ class Serving:
         return await self._reads.call(self._authenticate_attempt, token)
 
     def _authenticate_attempt(self, token: str) -> Principal | None:
-        """Code inside a job asks the endpoints of the job's project."""
         with self._database.read() as conn:
-            found = attempt_tokens.authenticate(conn, token)
-            if found is None or found.attempt is None:
-                return None
-            return replace(found, project=owner_of_job(conn, found.attempt.job_id))
+            return attempt_tokens.authenticate(conn, token)
 
 
 def serving_of(request: Request) -> Serving:

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from mlq.db.comparisons import compare
+from mlq.db.projects import DEFAULT, jobs_of
 from mlq.db.tables import (
     experiments,
     jobs,
@@ -35,6 +36,7 @@ from mlq.db.tables import (
     logged_models,
     metrics,
     model_tags,
+    project_jobs,
     run_links,
     run_params,
     run_tags,
@@ -66,9 +68,10 @@ STATUS_OF_STATE = {
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """An experiment. id: MLflow's number for it; name: the label that jobs carry."""
+    """An experiment. id: MLflow's number for it; name: the label that its project's jobs carry."""
 
     id: int
+    project: str
     name: str
     tags: dict[str, str]
     is_deleted: bool
@@ -95,6 +98,7 @@ class Run:
 
     id: str
     experiment_id: int
+    project: str
     name: str
     status: str
     user: str
@@ -154,18 +158,27 @@ class LoggedModel:
 # experiments
 
 
-def find_experiment(
-    conn: Connection, *, number: int | None = None, name: str | None = None
-) -> Experiment | None:
-    """An experiment by number or by name."""
-    wanted = experiments.c.id == number if name is None else experiments.c.name == name
-    row = conn.execute(select(experiments).where(wanted)).first()
+def find_experiment(conn: Connection, number: int, *, project: str | None) -> Experiment | None:
+    """An experiment by number, where a caller of `project` may see it."""
+    query = select(experiments).where(experiments.c.id == number, _in(project))
+    row = conn.execute(query).first()
     return None if row is None else Experiment(**row._mapping)
 
 
-def names_a_job(conn: Connection, experiment: str) -> bool:
-    """Whether a job carries this label."""
-    query = select(jobs.c.id).where(jobs.c.experiment == experiment).limit(1)
+def find_experiment_by_name(conn: Connection, name: str, *, project: str) -> Experiment | None:
+    """A project's experiment of this name."""
+    query = select(experiments).where(experiments.c.name == name, _in(project))
+    row = conn.execute(query).first()
+    return None if row is None else Experiment(**row._mapping)
+
+
+def _in(project: str | None) -> ColumnElement[bool]:
+    return true() if project is None else experiments.c.project == project
+
+
+def names_a_job(conn: Connection, experiment: str, *, project: str) -> bool:
+    """Whether a job of the project carries this label."""
+    query = select(jobs.c.id).where(jobs.c.experiment == experiment, jobs_of(project)).limit(1)
     return conn.execute(query).first() is not None
 
 
@@ -184,11 +197,12 @@ def page_experiments(
     *,
     wanted: Sequence[ColumnElement[bool]] = (),
     deleted: bool | None = False,
+    project: str | None,
     limit: int,
     offset: int = 0,
 ) -> list[Experiment]:
     """Experiments, newest first. deleted: None for both kinds."""
-    query = select(experiments).where(*wanted)
+    query = select(experiments).where(*wanted, _in(project))
     if deleted is not None:
         query = query.where(experiments.c.is_deleted.is_(deleted))
     query = query.order_by(experiments.c.updated_at.desc(), experiments.c.id.desc())
@@ -208,6 +222,7 @@ def _every_run() -> Any:
         select(
             jobs.c.id,
             experiments.c.id.label("experiment_id"),
+            experiments.c.project,
             jobs.c.shadow.label("name"),
             case(STATUS_OF_STATE, value=jobs.c.state, else_=FAILED).label("status"),
             jobs.c.submitted_by.label("user"),
@@ -222,12 +237,20 @@ def _every_run() -> Any:
             ),
             jobs.c.finished_at.label("ended_at"),
         )
-        .join(experiments, experiments.c.name == jobs.c.experiment)
+        .outerjoin(project_jobs, project_jobs.c.root_id == jobs.c.root_id)
+        .join(
+            experiments,
+            and_(
+                experiments.c.name == jobs.c.experiment,
+                experiments.c.project == func.coalesce(project_jobs.c.project, DEFAULT),
+            ),
+        )
         .where(_IS_A_RUN)
     )
     of_clients = select(
         runs.c.id,
         runs.c.experiment_id,
+        experiments.c.project,
         runs.c.name,
         runs.c.status,
         runs.c.created_by.label("user"),
@@ -239,7 +262,7 @@ def _every_run() -> Any:
         runs.c.is_deleted,
         runs.c.started_at,
         runs.c.ended_at,
-    )
+    ).join(experiments, experiments.c.id == runs.c.experiment_id)
     return union_all(of_jobs, of_clients).subquery("every")
 
 
@@ -260,22 +283,37 @@ MODEL_ATTRIBUTES = {
 }
 
 
-def find_run(conn: Connection, run_id: str) -> Run | None:
-    """A run with all that hangs on it, its experiment included in `experiment_id`."""
-    row = conn.execute(select(_EVERY).where(_EVERY.c.id == run_id)).first()
+def find_run(conn: Connection, run_id: str, *, project: str | None) -> Run | None:
+    """A run with all that hangs on it, where a caller of `project` may see it."""
+    row = conn.execute(_runs_of(project).where(_EVERY.c.id == run_id)).first()
     return None if row is None else _dress(conn, [row])[0]
 
 
-def find_bare_run(conn: Connection, run_id: str) -> Run | None:
-    """A run without what hangs on it."""
-    row = conn.execute(select(_EVERY).where(_EVERY.c.id == run_id)).first()
+def find_bare_run(conn: Connection, run_id: str, *, project: str | None) -> Run | None:
+    """A run without what hangs on it, where a caller of `project` may see it."""
+    row = conn.execute(_runs_of(project).where(_EVERY.c.id == run_id)).first()
     return None if row is None else _run(row)
 
 
-def experiment_of_job(conn: Connection, job_id: str) -> str | None:
-    """The label of a leaf job that is a run."""
-    query = select(jobs.c.experiment).where(jobs.c.id == job_id, _IS_A_RUN)
-    return conn.scalar(query)
+def _runs_of(project: str | None) -> Select[Any]:
+    query: Select[Any] = select(_EVERY)
+    return query if project is None else query.where(_EVERY.c.project == project)
+
+
+def experiment_of_job(
+    conn: Connection, job_id: str, *, project: str | None
+) -> tuple[str, str] | None:
+    """The label and the project of a leaf job that is a run, where a caller may see it."""
+    owner = func.coalesce(project_jobs.c.project, DEFAULT)
+    query = (
+        select(jobs.c.experiment, owner)
+        .outerjoin(project_jobs, project_jobs.c.root_id == jobs.c.root_id)
+        .where(jobs.c.id == job_id, _IS_A_RUN)
+    )
+    if project is not None:
+        query = query.where(owner == project)
+    row = conn.execute(query).first()
+    return None if row is None else (row[0], row[1])
 
 
 def search(
@@ -285,6 +323,7 @@ def search(
     wanted: Sequence[tuple[str, str, str, Any]],
     orders: Sequence[tuple[str, str, bool]],
     deleted: bool | None,
+    project: str | None,
     limit: int,
     offset: int,
 ) -> list[Run]:
@@ -294,7 +333,7 @@ def search(
     `mlq.service.run_filters` reads them. Runs without a value to sort by come last; equal ones
     the newest first.
     """
-    query: Select[Any] = select(_EVERY).where(_EVERY.c.experiment_id.in_(list(experiment_ids)))
+    query = _runs_of(project).where(_EVERY.c.experiment_id.in_(list(experiment_ids)))
     if deleted is not None:
         query = query.where(_EVERY.c.is_deleted.is_(deleted))
     query = query.where(*(_comparison(*one) for one in wanted))
@@ -425,10 +464,21 @@ def find_file(conn: Connection, owner_id: str, path: str, *, attempt: int) -> Tr
     return None if row is None else TrackedFile(row.path, row.digest, row.size_bytes)
 
 
-def find_logged_model(conn: Connection, model_id: str) -> LoggedModel | None:
-    """A logged model with what was measured of it."""
-    row = conn.execute(select(logged_models).where(logged_models.c.id == model_id)).first()
+def find_logged_model(
+    conn: Connection, model_id: str, *, project: str | None
+) -> LoggedModel | None:
+    """A logged model with what was measured of it, where a caller of `project` may see it."""
+    row = conn.execute(_models_of(project).where(logged_models.c.id == model_id)).first()
     return None if row is None else _dress_models(conn, [row])[0]
+
+
+def _models_of(project: str | None) -> Select[Any]:
+    query: Select[Any] = select(logged_models)
+    if project is None:
+        return query
+    return query.join(experiments, experiments.c.id == logged_models.c.experiment_id).where(
+        _in(project)
+    )
 
 
 def search_logged_models(
@@ -438,6 +488,7 @@ def search_logged_models(
     wanted: Sequence[tuple[str, str, str, Any]],
     orders: Sequence[tuple[str, str, bool]],
     datasets: Sequence[tuple[str, str]],
+    project: str | None,
     limit: int,
     offset: int,
 ) -> list[LoggedModel]:
@@ -446,7 +497,7 @@ def search_logged_models(
     wanted, orders: as of `search`. datasets: (name, digest), digest "" for any; metrics are
     compared where they were measured on one of them, on anything where there are none.
     """
-    query = select(logged_models).where(logged_models.c.experiment_id.in_(list(experiment_ids)))
+    query = _models_of(project).where(logged_models.c.experiment_id.in_(list(experiment_ids)))
     for kind, key, op, value in wanted:
         query = query.where(_model_comparison(kind, key, op, value, datasets=datasets))
     for kind, key, descending in orders:
@@ -483,7 +534,8 @@ def _model_comparison(
 def _model_value(kind: str, key: str) -> ColumnElement[Any]:
     if kind in {"param", "tag"}:
         column = logged_models.c.params if kind == "param" else logged_models.c.tags
-        return column[key].as_string()
+        found: ColumnElement[Any] = column[key].as_string()
+        return found
     return logged_models.c[MODEL_ATTRIBUTES[key]]
 
 

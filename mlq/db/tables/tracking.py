@@ -28,12 +28,13 @@ experiments = Table(
     "experiments",
     metadata,
     Column("id", Serial, primary_key=True),
-    Column("name", String(255), nullable=False),  # the label that jobs carry
+    Column("project", String(64), nullable=False),  # `default` too
+    Column("name", String(255), nullable=False),  # the label that the project's jobs carry
     Column("tags", Json, nullable=False),
     Column("is_deleted", Boolean, nullable=False),
     Column("created_at", Timestamp, nullable=False),
     Column("updated_at", Timestamp, nullable=False),
-    UniqueConstraint("name"),
+    UniqueConstraint("project", "name"),
 )
 
 #: Runs that clients made. owner_id: the job whose code made it; owner_attempt fences it.

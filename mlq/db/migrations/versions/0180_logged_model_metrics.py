@@ -1,7 +1,7 @@
 """What runs measured of logged models
 
 Revision ID: 0180
-Revises: 0100
+Revises: 0170
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from alembic import op
 from mlq.db import types
 
 revision = "0180"
-down_revision = "0100"
+down_revision = "0170"
 branch_labels = None
 depends_on = None
 
