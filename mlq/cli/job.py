@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlq.cli.context import confirm, open_client, reference
+from mlq.cli.job_export import export
 from mlq.cli.job_trials import limits, pause, trials
 from mlq.cli.output import Column, Item, Output, output_option, talk
 from mlq.ids import SHORT_ID_LENGTH
@@ -247,6 +248,7 @@ def resume(ref: str, streamed: bool, output: Output) -> int:
 job.add_command(pause)
 job.add_command(trials)
 job.add_command(limits)
+job.add_command(export)
 
 
 @job.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from mlq.client.documents import AliasMove, DataAsset, DataVersion, Job, Model, ModelVersion
-from mlq.client.downloads import save_tree
+from mlq.client.downloads import save, save_tree
 from mlq.client.folders import upload_folder
 from mlq.client.paths import locate
 from mlq.client.session import Session
@@ -49,6 +49,13 @@ class Blobs:
     def send(self, snapshot: Snapshot, *, progress: Progress = lambda size: None) -> int:
         """Put a folder into the store: only the files that it lacks; how many those were."""
         return send(self._session, snapshot, progress=progress)
+
+    def download(self, digest: str, *, to: Path) -> Path:
+        """Save the file or folder of this SHA-256 as `to`, which must not be there yet."""
+        try:
+            return save_tree(self._session, f"/v1/trees/{digest}", to=to)
+        except NotFoundError:
+            return save(self._session, f"/v1/blobs/{digest}", to=to)
 
 
 class Data:

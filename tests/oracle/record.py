@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.oracle import mutations
+from tests.oracle import exports, mutations
 from tests.oracle.files import VERDICTS, digest, example, files, read
 from tests.oracle.rules import ADDITIONS, STRICTER
 
@@ -40,7 +40,16 @@ def record() -> dict[str, Any]:
             }
             for mutation in drawn
         ],
+        "exports": _exports(),
         "rules": {rule.name: ask(*example(rule)) for rule in (*STRICTER, *ADDITIONS)},
+    }
+
+
+def _exports() -> dict[str, Any]:
+    made = exports.exports()
+    said = exports.ask_all(made)
+    return {
+        name: {"digest": exports.digest(one), "errors": said[name]} for name, one in made.items()
     }
 
 

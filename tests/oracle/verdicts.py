@@ -15,6 +15,7 @@ from mlq.client import Client
 from mlq.errors import SpecError, SpecProblem
 from mlq.spec import (
     Component,
+    Document,
     JobTemplate,
     Plan,
     check_component,
@@ -37,16 +38,20 @@ def problems_of(data: Mapping[str, Any], path: Path) -> list[SpecProblem]:
 
 def plan_of(data: Mapping[str, Any], path: Path) -> Plan | None:
     """What mlq makes of a job; None for a component. Raises SpecError."""
-    text = json.dumps(data, ensure_ascii=False)
-    document = read_document(text, file=str(path), media_type="application/json")
-    is_component = path.parent.name == "components"
-    # Files are looked for and hashed, as at a submit; a server that has all of them takes none.
-    with Client("http://mlq.test", "t", transport=httpx.MockTransport(_has_everything)) as client:
-        final = take_along(document, base=path.parent, client=client, filled=None)
-    if is_component:
+    final = localized(data, path)
+    if path.parent.name == "components":
         check_component(final, components=find_component)
         return None
     return compile_job(final, computes=None, components=find_component)
+
+
+def localized(data: Mapping[str, Any], path: Path) -> Document:
+    """The document as it is sent: its files taken along. Raises SpecError."""
+    text = json.dumps(data, ensure_ascii=False)
+    document = read_document(text, file=str(path), media_type="application/json")
+    # Files are looked for and hashed, as at a submit; a server that has all of them takes none.
+    with Client("http://mlq.test", "t", transport=httpx.MockTransport(_has_everything)) as client:
+        return take_along(document, base=path.parent, client=client, filled=None)
 
 
 def find_component(reference: str) -> Component | JobTemplate | None:

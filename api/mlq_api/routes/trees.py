@@ -15,6 +15,7 @@ from mlq.service import trees as service
 from mlq.service.names import invalid
 from mlq_api.access import BY_METHOD, project_of
 from mlq_api.bodies import parse, store_body
+from mlq_api.downloads import send_tree
 from mlq_api.operations import PROBLEMS, content, takes
 from mlq_api.server import server_of
 from mlq_api.tree_schemas import Digests, Missing, Stored, TreeView
@@ -117,13 +118,30 @@ def _unpack(body: bytes) -> list[bytes]:
 )
 async def has_tree(request: Request, digest: Digest) -> Response:
     """200, or 404."""
+    await _require_tree(request, digest)
+    return Response(headers={"etag": f'"{digest}"'})
+
+
+@router.get(
+    "/trees/{digest}",
+    tags=["blobs"],
+    summary="Download a stored folder",
+    responses=content("application/x-tar", example="…", description="The folder as tar."),
+    response_class=Response,
+)
+async def get_tree(request: Request, digest: Digest) -> Response:
+    """As an attachment: a tar file of its files."""
+    await _require_tree(request, digest)
+    return await send_tree(server_of(request), digest, name=digest)
+
+
+async def _require_tree(request: Request, digest: str) -> None:
     server = server_of(request)
     found = await server.write(service.has_tree, digest, project=project_of(request))
     if not found or not await server.files.call(server.store.exists, digest):
         raise NotFoundError(
             f"There is no folder {digest}.", hint=f"Send its list with PUT /v1/trees/{digest}."
         )
-    return Response(headers={"etag": f'"{digest}"'})
 
 
 @router.put(
