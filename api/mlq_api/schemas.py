@@ -513,6 +513,7 @@ class Worker(BaseModel):
         memory_bytes=16_000_000_000,
         gpus=[],
         state="online",
+        drain_requested_at=None,
         started_at=_AT,
         seen_at=_AT,
     )
@@ -528,6 +529,7 @@ class Worker(BaseModel):
     memory_bytes: int
     gpus: list[Any]
     state: str
+    drain_requested_at: datetime | None
     started_at: datetime
     seen_at: datetime
 

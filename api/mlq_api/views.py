@@ -236,6 +236,7 @@ def worker_view(row: RowMapping) -> dict[str, Any]:
         "memory_bytes": row["memory_bytes"],
         "gpus": row["gpus"],
         "state": "offline" if is_silent else row["state"],
+        "drain_requested_at": iso(row["drain_requested_at"]),
         "started_at": iso(row["started_at"]),
         "seen_at": iso(row["seen_at"]),
     }

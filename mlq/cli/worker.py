@@ -67,6 +67,30 @@ def list_workers(everyone: bool, output: Output) -> None:
         )
 
 
+@worker.command("drain")
+@click.argument("name")
+@output_option
+def drain_worker(name: str, output: Output) -> None:
+    """Let a worker take no further step; those that it runs end as ever.
+
+    NAME as `mlq worker list` has it. It works again after `mlq worker resume`, or once it is
+    started anew.
+    """
+    with open_client() as client:
+        found = client.workers.drain(name)
+    output.one(found, name=found["name"])
+
+
+@worker.command("resume")
+@click.argument("name")
+@output_option
+def resume_worker(name: str, output: Output) -> None:
+    """Let a drained worker take steps again."""
+    with open_client() as client:
+        found = client.workers.resume(name)
+    output.one(found, name=found["name"])
+
+
 @click.group()
 def queue() -> None:
     """What waits, and who serves it."""

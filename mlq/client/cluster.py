@@ -21,6 +21,14 @@ class Workers:
         params = {"all": "true"} if all else {}
         return list(self._session.pages("/v1/workers", limit=limit, **params))
 
+    def drain(self, name: str) -> Worker:
+        """Let a worker take no further step, and end those that it runs; for admins."""
+        return cast(Worker, self._session.json("POST", locate("/v1/workers/{}/drain", name)))
+
+    def resume(self, name: str) -> Worker:
+        """Let a drained worker take steps again; for admins."""
+        return cast(Worker, self._session.json("POST", locate("/v1/workers/{}/resume", name)))
+
 
 class Queues:
     """`/v1/queues`: one for each compute."""

@@ -273,7 +273,10 @@ class Prediction(TypedDict, total=False):
 
 
 class Worker(TypedDict, total=False):
-    """A process that executes jobs. seen_at: its last heartbeat."""
+    """A process that executes jobs. seen_at: its last heartbeat.
+
+    drain_requested_at: since when somebody wants it to take no further step.
+    """
 
     id: str
     name: str
@@ -287,6 +290,7 @@ class Worker(TypedDict, total=False):
     memory_bytes: int
     gpus: list[Any]
     state: str
+    drain_requested_at: str | None
     started_at: str
     seen_at: str
 

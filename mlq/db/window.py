@@ -65,6 +65,18 @@ class Link:
     shadow: str
 
 
+def take_back(conn: Connection, job_id: str) -> None:
+    """The message of a leaf was worked off by a worker that takes no work: another one follows."""
+    conn.execute(_TAKE_BACK, {"leaf": job_id})
+
+
+_TAKE_BACK = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("leaf"), _QUEUED, jobs.c.dispatched_at.is_not(None))
+    .values(dispatched_at=None)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A message to publish: a leaf and the rest of its linear run, in order."""

@@ -13,6 +13,7 @@ from sqlalchemy import (
     case,
     delete,
     literal,
+    or_,
     select,
     tuple_,
     update,
@@ -23,6 +24,8 @@ from mlq.db.events import record
 from mlq.db.tables import jobs, workers
 from mlq.db.types import Timestamp, now, now_plus
 from mlq.db.upsert import conflict_insert
+from mlq.errors import NotFoundError
+from mlq.ids import parse_id
 from mlq.lifecycle import State
 
 #: A worker that has not been seen for so many seconds counts as gone.
@@ -53,7 +56,9 @@ _BEAT = (
     .where(workers.c.id == bindparam("worker"))
     .values(
         busy=bindparam("taken"),
-        state=bindparam("as_state"),
+        state=case(
+            (workers.c.drain_requested_at.is_not(None), "draining"), else_=bindparam("as_state")
+        ),
         seen_at=now(),
         idle_since=case(
             (bindparam("taken") >= workers.c.slots, literal(None, Timestamp())),
@@ -61,6 +66,7 @@ _BEAT = (
             else_=workers.c.idle_since,
         ),
     )
+    .returning(workers.c.drain_requested_at)
 )
 _RENEW = (
     update(jobs)
@@ -76,13 +82,60 @@ _CANCELED = select(jobs.c.id, jobs.c.attempt).where(
 )
 
 
-def beat(conn: Connection, worker_id: str, *, busy: int, state: str) -> bool:
-    """The worker lives. state: online or draining.
+def beat(conn: Connection, worker_id: str, *, busy: int, state: str) -> bool | None:
+    """The worker lives; whether it may take work. state: online or draining.
 
-    False when it is not registered (any more: after a day of sleep), so that it must register.
+    None when it is not registered (any more: after a day of sleep), so that it must register.
     """
-    beaten = conn.execute(_BEAT, {"worker": worker_id, "taken": busy, "as_state": state})
-    return bool(beaten.rowcount)
+    beaten = conn.execute(_BEAT, {"worker": worker_id, "taken": busy, "as_state": state}).first()
+    return None if beaten is None else beaten.drain_requested_at is None
+
+
+def request_drain(conn: Connection, worker_id: str, *, actor: str) -> bool:
+    """The worker is to take no further step and to end those that it runs; False: it was so."""
+    wanted = _set_drain(conn, worker_id, at=now(), state="draining")
+    if wanted is not None:
+        record(conn, "worker.drain", subject=f"worker:{wanted.name}", actor=actor)
+    return wanted is not None
+
+
+def resume(conn: Connection, worker_id: str, *, actor: str) -> bool:
+    """The worker takes steps again; False: nobody had wanted it drained."""
+    wanted = _set_drain(conn, worker_id, at=None, state="online")
+    if wanted is not None:
+        record(conn, "worker.resume", subject=f"worker:{wanted.name}", actor=actor)
+    return wanted is not None
+
+
+def _set_drain(conn: Connection, worker_id: str, *, at: Any, state: str) -> Any:
+    asked = workers.c.drain_requested_at
+    statement = (
+        update(workers)
+        .where(workers.c.id == worker_id, asked.is_(None) if at is not None else asked.is_not(None))
+        .values(drain_requested_at=at, state=state)
+        .returning(workers.c.name)
+    )
+    return conn.execute(statement).first()
+
+
+def find(conn: Connection, reference: str) -> RowMapping:
+    """The live worker of that name or id, with the database's time as `now`.
+
+    Raises NotFoundError, which says whether there was one.
+    """
+    is_meant = workers.c.name == reference
+    if (worker_id := parse_id(reference)) is not None:
+        is_meant = or_(is_meant, workers.c.id == worker_id)
+    query = select(workers, now().label("now")).where(is_meant)
+    rows = list(conn.execute(query.order_by(workers.c.id.desc())).mappings())
+    for row in rows:
+        is_seen = (row["now"] - row["seen_at"]).total_seconds() <= SILENT_AFTER_S
+        if is_seen and row["state"] != "offline":
+            return row
+    what = "is offline" if rows else "is not known"
+    raise NotFoundError(
+        f"The worker '{reference}' {what}.", hint="`mlq worker list` shows who works."
+    )
 
 
 def renew(

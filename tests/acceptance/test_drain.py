@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import RowMapping
 
+from mlq.db import workers
 from tests.acceptance.conftest import OpenStack
 from tests.acceptance.stack import Stack, gone, wait_for
 from tests.acceptance.test_endings import command, kinds, slow_training
@@ -57,3 +59,31 @@ def test_what_ends_within_the_grace_is_finished(stack: Stack) -> None:
     for job in waiting:
         row = stack.job(job)
         assert (row["state"], row["attempt"]) == ("queued", 0)
+
+
+def test_a_drained_worker_ends_what_it_runs_and_takes_nothing_until_it_is_resumed(
+    stack: Stack, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    stack.worker(heartbeat_s=0.5)
+    running = stack.submit(command(f"until [ -e {gate} ]; do sleep 0.1; done"))
+    name = stack.wait_running(running)["worker"]
+
+    def reported() -> RowMapping:
+        return stack.read(workers.find, name)
+
+    stack.write(workers.request_drain, reported()["id"], actor="ann")
+    assert reported()["state"] == "draining"
+    for _ in range(2):  # the worker is told with a beat, and knows by the next one
+        seen = reported()["seen_at"]
+        wait_for(lambda seen=seen: reported()["seen_at"] > seen)
+    waiting = [stack.submit(command("true")) for _ in range(4)]
+    gate.touch()
+    row = stack.wait(running)
+    assert (row["state"], row["attempt"]) == ("succeeded", 1)
+    wait_for(lambda: reported()["busy"] == 0)
+    assert {stack.job(job)["attempt"] for job in waiting} == {0}
+    stack.write(workers.resume, reported()["id"], actor="ann")
+    for job in waiting:
+        row = stack.wait(job)
+        assert (row["state"], row["attempt"], row["worker"]) == ("succeeded", 1, name)

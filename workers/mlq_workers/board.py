@@ -36,7 +36,8 @@ _ORDER = struct.Struct("<QQ")  # at 80: occupation, order
 # seat, written by the pool process: what a sweep's runner is at
 _MARK = struct.Struct("<Q16sd")  # at 96: occupation, trial id (0: none), end of its time limit
 # header
-_DRAIN = struct.Struct("<d")  # at 0: boot time at which a draining worker hands work back
+_DRAIN = struct.Struct("<d")  # at 0: boot time at which a stopping worker hands work back
+_REFUSES = struct.Struct("<Q")  # at 8: 1 while the worker is to take no work, as somebody asked
 
 
 class Order(IntEnum):
@@ -117,6 +118,15 @@ class Board:
         """When work is handed back, None while the worker takes work."""
         moment: float = _DRAIN.unpack_from(self._memory, 0)[0]
         return moment or None
+
+    @property
+    def refuses_work(self) -> bool:
+        """Whether somebody wants the worker to take no further step."""
+        return bool(_REFUSES.unpack_from(self._memory, 8)[0])
+
+    def refuse_work(self, refuses: bool) -> None:
+        """Take no further step, or take them again; those that run go on."""
+        _REFUSES.pack_into(self._memory, 8, int(refuses))
 
     def holds(self, occupation: Occupation) -> bool:
         """Whether `occupation` is still what its seat holds."""
@@ -209,7 +219,12 @@ class Seat:
     @property
     def is_draining(self) -> bool:
         """Whether the worker takes no more work: what comes in pieces had better be handed on."""
-        return bool(_DRAIN.unpack_from(self._memory, 0)[0])
+        return self.refuses_work or bool(_DRAIN.unpack_from(self._memory, 0)[0])
+
+    @property
+    def refuses_work(self) -> bool:
+        """Whether somebody wants the worker to take no further step."""
+        return bool(_REFUSES.unpack_from(self._memory, 8)[0])
 
     def vacate(self) -> None:
         """Hold nothing."""

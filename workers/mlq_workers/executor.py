@@ -16,7 +16,7 @@ from mlq.artifacts import Store
 from mlq.broker import Broker
 from mlq.db import Database
 from mlq.db.transitions import AskGpus, StaleAttempt
-from mlq.db.window import Delivery
+from mlq.db.window import Delivery, take_back
 from mlq.errors import MlqError, UnavailableError
 from mlq.lifecycle import Reason, Role, State
 from mlq.service import execution
@@ -80,6 +80,10 @@ class Executor:
 
     def execute(self, job_id: str) -> bool:
         """Run a leaf; True when it committed success, so that its chain may go on."""
+        if self.seat.refuses_work:
+            # It was taken before the worker knew, or waited here for a slot: others are to have it.
+            self.database.transact(take_back, job_id)
+            return False
         claimed_at = self.clock()
         attempt = self._begin(job_id)
         if attempt is None:

@@ -187,7 +187,7 @@ class Keeper:
         asked_at = boot_time()
         state = "draining" if self._board.drains_at is not None else "online"
         pairs = [(job.job_id, job.attempt) for job in held]
-        current = self._database.transact(
+        current, takes_work = self._database.transact(
             _beat_and_renew,
             self.identity,
             busy=len(held),
@@ -195,6 +195,7 @@ class Keeper:
             pairs=pairs,
             lease_s=self._settings.lease_s,
         )
+        self._board.refuse_work(not takes_work)
         for job in held:
             canceled = current.get((job.job_id, job.attempt))
             if canceled is None:
@@ -312,11 +313,12 @@ def _beat_and_renew(
     state: str,
     pairs: list[tuple[str, int]],
     lease_s: float,
-) -> dict[tuple[str, int], bool]:
+) -> tuple[dict[tuple[str, int], bool], bool]:
     current = workers.renew(conn, pairs, lease_s=lease_s)
-    if not workers.beat(conn, identity.id, busy=busy, state=state):
+    takes_work = workers.beat(conn, identity.id, busy=busy, state=state)
+    if takes_work is None:
         workers.register(conn, asdict(identity))
-    return current
+    return current, takes_work is not False
 
 
 def _commit_ending(

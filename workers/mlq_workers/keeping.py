@@ -33,6 +33,7 @@ class KeeperStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def __init__(self, parent: Any, **_: Any) -> None:
         self._timer: Any = None
+        self._refuses = False
         self._settings = load_settings()
         # before the pool starts its processes, which take this with them
         process.prepare_parent(
@@ -112,9 +113,23 @@ class KeeperStep(bootsteps.StartStopStep):  # type: ignore[misc]
             start_new_session=True,
         )
 
+    def _heed(self, parent: Any) -> None:
+        """Consume from no queue while the worker is to take no work."""
+        refuses = process.board().refuses_work
+        if refuses == self._refuses or parent.consumer.task_consumer is None:
+            return  # without a connection: the next look
+        for compute in self._identity.computes:
+            queue = f"{self._settings.queue_prefix}{compute}"
+            if refuses:
+                parent.consumer.cancel_task_queue(queue)
+            else:
+                parent.consumer.add_task_queue(queue)
+        self._refuses = refuses
+
     def _look(self, parent: Any) -> None:
         # Celery itself may take five seconds to see that a pool process died and start another.
         parent.pool.maintain_pool()
+        self._heed(parent)
         if self._keeper.poll() is not None:
             logger.error("the keeper ended with %s; starting it again", self._keeper.returncode)
             self._spawn()

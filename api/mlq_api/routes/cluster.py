@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy import Connection
 
 from mlq.db import workers as worker_rows
 from mlq.db.queries import queues as query
 from mlq.ids import parse_id
 from mlq_api import schemas
-from mlq_api.access import BY_METHOD
+from mlq_api.access import ADMIN, BY_METHOD
+from mlq_api.auth import principal_of
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Name, bad_cursor
 from mlq_api.server import server_of
 from mlq_api.views import page_of, queue_view, worker_view
 from mlq_api.wire import json_response
+
+WorkerName = Annotated[str, Path(max_length=255, description="Its name, or its id.")]
 
 router = APIRouter(prefix="/v1", responses=PROBLEMS, dependencies=[BY_METHOD])
 
@@ -44,6 +48,44 @@ async def workers(
     )
     views = [worker_view(row) for row in rows]
     return json_response(page_of(views, limit=limit, cursors=[row["id"] for row in rows]))
+
+
+@router.post(
+    "/workers/{name}/drain",
+    tags=["workers"],
+    response_model=schemas.Worker,
+    summary="Drain a worker",
+    dependencies=[ADMIN],
+)
+async def drain(request: Request, name: WorkerName) -> Response:
+    """It takes no further step, from its next heartbeat on, and ends those that it runs.
+
+    Until it is resumed, or started anew.
+    """
+    return await _set_draining(request, name, worker_rows.request_drain)
+
+
+@router.post(
+    "/workers/{name}/resume",
+    tags=["workers"],
+    response_model=schemas.Worker,
+    summary="Resume a drained worker",
+    dependencies=[ADMIN],
+)
+async def resume(request: Request, name: WorkerName) -> Response:
+    """It takes steps again. A worker that is being stopped cannot be resumed."""
+    return await _set_draining(request, name, worker_rows.resume)
+
+
+async def _set_draining(request: Request, name: str, change: Callable[..., bool]) -> Response:
+    actor = principal_of(request).name
+
+    def write(conn: Connection) -> dict[str, Any]:
+        found = worker_rows.find(conn, name)
+        change(conn, found["id"], actor=actor)
+        return worker_view(worker_rows.find(conn, found["id"]))
+
+    return json_response(await server_of(request).write(write))
 
 
 @router.get(

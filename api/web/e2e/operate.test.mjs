@@ -207,3 +207,11 @@ test("a limit is set, shows what it holds, and is removed with a way back", asyn
   await quota.getByRole("button", { name: "Set the quota" }).click();
   await page.getByRole("table", { name: "Quotas of projects" }).getByText("0 of 4").waitFor();
 });
+
+test("a worker is drained, takes nothing, and is resumed", async () => {
+  await page.goto(`${server.url}/workers`);
+  await page.getByRole("button", { name: /^Drain / }).click();
+  await page.waitForSelector("tr:has-text('draining')");
+  await page.getByRole("button", { name: /^Resume / }).click();
+  await page.waitForSelector("tr:has-text('online')");
+});

@@ -34,6 +34,8 @@ workers = Table(
     Column("seen_at", Timestamp, nullable=False),
     # since when a slot has been free without a break; None while all are busy
     Column("idle_since", Timestamp),
+    # set while somebody wants it to take no further step; gone with the process
+    Column("drain_requested_at", Timestamp),
     Index("ix_workers_seen", "seen_at"),
 )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from mlq.db import events, recovery, workers
 from mlq.db.engine import Database
@@ -14,6 +14,7 @@ from mlq.db.events import Cursor
 from mlq.db.tables import jobs
 from mlq.db.tables import workers as table
 from mlq.db.types import now_plus
+from mlq.errors import NotFoundError
 from tests.integration.db.plans import Leaf, fan_out, line
 from tests.integration.db.queue import Queue, paths_of, race
 from tests.servers import wait_until
@@ -96,7 +97,7 @@ def test_two_leaders_publish_a_message_once(postgresql: Database) -> None:
 
 def test_a_worker_lives_while_it_beats(database: Database) -> None:
     with database.write() as conn:
-        assert not workers.beat(conn, WORKER["id"], busy=0, state="online")
+        assert workers.beat(conn, WORKER["id"], busy=0, state="online") is None
         workers.register(conn, WORKER)
     with database.write() as conn:
         assert workers.beat(conn, WORKER["id"], busy=1, state="online")
@@ -125,6 +126,36 @@ def test_a_draining_worker_takes_nothing_new(database: Database) -> None:
         workers.beat(conn, WORKER["id"], busy=0, state="draining")
         assert workers.live_slots(conn) == {}
         assert workers.idle_since(conn) == {}
+
+
+def test_a_drained_worker_is_told_so_with_its_beats_until_it_is_resumed(
+    database: Database,
+) -> None:
+    def beat(conn: Connection) -> bool | None:
+        return workers.beat(conn, WORKER["id"], busy=1, state="online")
+
+    with database.write() as conn:
+        workers.register(conn, WORKER)
+        found = workers.find(conn, "celery@one")
+        assert workers.request_drain(conn, found["id"], actor="ann")
+        assert not workers.request_drain(conn, found["id"], actor="ann"), "it was so"
+        assert workers.find(conn, found["id"])["state"] == "draining"
+        assert beat(conn) is False
+        assert [row.state for row in workers.live(conn)] == ["draining"]
+        assert workers.live_slots(conn) == {}
+        assert workers.resume(conn, found["id"], actor="ann")
+        assert beat(conn) is True
+        assert workers.live_slots(conn) == {"cpu": 2, "gpu": 2}
+        assert not workers.resume(conn, found["id"], actor="ann")
+    with database.write() as conn:
+        workers.retire(conn, WORKER["id"], name="celery@one")
+        with pytest.raises(NotFoundError, match="is offline"):
+            workers.find(conn, "celery@one")
+        with pytest.raises(NotFoundError, match="is not known"):
+            workers.find(conn, "celery@two")
+    with database.read() as conn:
+        kinds = [(event.kind, event.actor) for event in events.read_after(conn, Cursor())]
+    assert kinds[1:3] == [("worker.drain", "ann"), ("worker.resume", "ann")]
 
 
 def test_idle_since_breaks_when_all_slots_are_taken(database: Database) -> None:

@@ -1,10 +1,10 @@
-import { Anchor, Code, Progress, Stack, Table, Text } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
-import type { Queue, Worker } from "../api/client";
+import { Anchor, Button, Code, Progress, Stack, Table, Text } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { client, type Queue, take, type Worker } from "../api/client";
 import { address } from "../api/root";
-import { queues, workers } from "../api/queries";
+import { queues, whoami, workers } from "../api/queries";
 import { bytes, duration } from "../parts/format";
-import { Empty, Loaded, Page, Section } from "../parts/page";
+import { Empty, Loaded, Page, Section, Trouble } from "../parts/page";
 import { Ago } from "../parts/time";
 
 export default function WorkersPage() {
@@ -108,8 +108,9 @@ function Slots({ busy, slots }: { busy: number; slots: number }) {
 }
 
 function WorkerTable({ workers: items }: { workers: Worker[] }) {
+  const isAdmin = useQuery(whoami).data?.role === "admin";
   return (
-    <Table.ScrollContainer type="native" tabIndex={0} minWidth={680}>
+    <Table.ScrollContainer type="native" tabIndex={0} minWidth={760}>
       <Table>
         <Table.Thead>
           <Table.Tr>
@@ -120,13 +121,23 @@ function WorkerTable({ workers: items }: { workers: Worker[] }) {
             <Table.Th>Machine</Table.Th>
             <Table.Th>Seen</Table.Th>
             <Table.Th>Version</Table.Th>
+            {isAdmin && <Table.Th aria-label="What can be done" />}
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
           {items.map((worker) => (
             <Table.Tr key={worker.id} className={worker.state === "offline" ? "quiet" : undefined}>
               <Table.Td className="mono">{worker.name}</Table.Td>
-              <Table.Td>{worker.state}</Table.Td>
+              <Table.Td>
+                <span className={worker.state === "draining" ? "waiting" : undefined}>
+                  {worker.state}
+                </span>
+                {worker.drain_requested_at && (
+                  <Text size="xs" className="quiet">
+                    since <Ago at={worker.drain_requested_at} />
+                  </Text>
+                )}
+              </Table.Td>
               <Table.Td>{worker.computes.join(", ")}</Table.Td>
               <Table.Td miw={110}>
                 <Slots busy={worker.busy} slots={worker.slots} />
@@ -139,10 +150,49 @@ function WorkerTable({ workers: items }: { workers: Worker[] }) {
                 <Ago at={worker.seen_at} />
               </Table.Td>
               <Table.Td>{worker.version}</Table.Td>
+              {isAdmin && (
+                <Table.Td>{worker.state !== "offline" && <Drain worker={worker} />}</Table.Td>
+              )}
             </Table.Tr>
           ))}
         </Table.Tbody>
       </Table>
     </Table.ScrollContainer>
+  );
+}
+
+/** Lets a worker take no further step, or take them again. */
+function Drain({ worker }: { worker: Worker }) {
+  const queries = useQueryClient();
+  const isDrained = Boolean(worker.drain_requested_at);
+  const change = useMutation({
+    mutationFn: () => {
+      const given = { params: { path: { name: worker.id } } };
+      return take(
+        isDrained
+          ? client.POST("/v1/workers/{name}/resume", given)
+          : client.POST("/v1/workers/{name}/drain", given),
+      );
+    },
+    onSettled: () => queries.invalidateQueries({ queryKey: ["workers"] }),
+  });
+  return (
+    <>
+      <Button
+        size="xs"
+        variant="default"
+        loading={change.isPending}
+        aria-label={`${isDrained ? "Resume" : "Drain"} ${worker.name}`}
+        title={
+          isDrained
+            ? "It takes steps again"
+            : "It ends the steps that it runs and takes no further one"
+        }
+        onClick={() => change.mutate()}
+      >
+        {isDrained ? "Resume" : "Drain"}
+      </Button>
+      {change.error && <Trouble error={change.error} />}
+    </>
   );
 }
