@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.stack import Stack
+from tests.acceptance.stack import Part, Stack
 from tests.servers import Broker, Given, Postgres, RealRedis, ServerUnavailable, Valkey
 
 GIVEN = Given.read(os.environ)
@@ -103,3 +103,10 @@ def open_stack(
                 yield stack
 
     return make
+
+
+@pytest.fixture
+def worker(stack: Stack) -> Part:
+    """A worker of the module's `stack`, started if the test before ended it."""
+    alive = [part for part in stack.parts if part.name.startswith("worker") and part.is_running]
+    return alive[0] if alive else stack.worker()

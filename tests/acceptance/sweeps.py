@@ -117,6 +117,12 @@ def commands(script: str, count: int, **more: Any) -> dict[str, Any]:
     }
 
 
+def runners(stack: Stack, sweep_id: str) -> list[Any]:
+    """Rows of the leaves that try a sweep's trials."""
+    tree = stack.tree(stack.job(sweep_id)["root_id"])
+    return [row for row in tree.values() if row["role"] == "runner"]
+
+
 def assert_undisturbed(stack: Stack, sweep_id: str) -> None:
     """Assert that a `bowl` has come to what it comes to when nothing happens."""
     row = stack.wait(sweep_id)

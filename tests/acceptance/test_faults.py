@@ -23,13 +23,6 @@ def stack(request: pytest.FixtureRequest, open_stack: OpenStack) -> Iterator[Sta
         yield stack
 
 
-@pytest.fixture
-def worker(stack: Stack) -> Part:
-    """A worker, started if the test before killed it."""
-    alive = [part for part in stack.parts if part.name.startswith("worker") and part.is_running]
-    return alive[0] if alive else stack.worker()
-
-
 def once(flag: Path) -> str:
     """A command that hangs, with a child, the first time, and ends at once from then on."""
     return f"if mkdir {flag}; then sleep 600 & sleep 600; fi"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +18,7 @@ from tests.acceptance.sweeps import (
     bowl,
     done,
     importable,
+    runners,
     summary,
     sweep,
     trials,
@@ -30,18 +30,6 @@ from tests.acceptance.sweeps import (
 def stack(request: pytest.FixtureRequest, open_stack: OpenStack) -> Iterator[Stack]:
     with importable(), open_stack(*request.param, sweep_slice_s=0.5) as stack:
         yield stack
-
-
-@pytest.fixture
-def worker(stack: Stack) -> Part:
-    """A worker, started if the test before ended it."""
-    alive = [part for part in stack.parts if part.name.startswith("worker") and part.is_running]
-    return alive[0] if alive else stack.worker()
-
-
-def runners(stack: Stack, sweep_id: str) -> list[Any]:
-    tree = stack.tree(stack.job(sweep_id)["root_id"])
-    return [row for row in tree.values() if row["role"] == "runner"]
 
 
 def test_pool_children_are_killed_again_and_again(stack: Stack, worker: Part) -> None:

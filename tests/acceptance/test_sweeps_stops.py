@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from tests.acceptance.sweeps import (
     commands,
     done,
     importable,
+    runners,
     summary,
     sweep,
     trials,
@@ -29,18 +29,6 @@ from tests.acceptance.sweeps import (
 def stack(request: pytest.FixtureRequest, open_stack: OpenStack) -> Iterator[Stack]:
     with importable(), open_stack(*request.param, sweep_slice_s=0.5) as stack:
         yield stack
-
-
-@pytest.fixture
-def worker(stack: Stack) -> Part:
-    """A worker, started if the test before ended it."""
-    alive = [part for part in stack.parts if part.name.startswith("worker") and part.is_running]
-    return alive[0] if alive else stack.worker()
-
-
-def runners(stack: Stack, sweep_id: str) -> list[Any]:
-    tree = stack.tree(stack.job(sweep_id)["root_id"])
-    return [row for row in tree.values() if row["role"] == "runner"]
 
 
 def test_a_draining_worker_hands_its_trials_on(stack: Stack, worker: Part) -> None:
