@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,12 +15,14 @@ from mlq_api.problems import problem_of
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::", "[::]", ""})
-_HEADERS = {
+_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+#: On every answer that does not say otherwise itself.
+HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "x-frame-options": "DENY",
+    "content-security-policy": _API_POLICY,
 }
-_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 #: No scripts at all; the one inline style sheet is part of each page.
 PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self'; "
@@ -53,22 +55,14 @@ class GuardMiddleware:
             return
         headers = Headers(scope=scope)
         limit = self._limit(scope, headers)
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                added = MutableHeaders(raw=message["headers"])
-                for name, value in _HEADERS.items():
-                    added.setdefault(name, value)
-                added.setdefault("content-security-policy", _API_POLICY)
-            await send(message)
-
-        refusal = self._refuse(scope, headers, limit)
+        send = with_headers(send)
+        refusal = self._refuse_host(headers) or refuse_address(scope, headers, limit)
         if refusal is not None:
             response = problem_of(refusal)
             response.headers["connection"] = "close"  # its body is not read
-            await response(scope, receive, send_guarded)
+            await response(scope, receive, send)
             return
-        await self._app(scope, _limited(receive, limit), send_guarded)
+        await self._app(scope, limited(receive, limit), send)
 
     def _limit(self, scope: Scope, headers: Headers) -> int:
         is_json = headers.get("content-type", "").startswith("application/json")
@@ -77,24 +71,43 @@ class GuardMiddleware:
             return self._max_upload_bytes
         return self._max_body_bytes
 
-    def _refuse(self, scope: Scope, headers: Headers, limit: int) -> MlqError | None:
+    def _refuse_host(self, headers: Headers) -> MlqError | None:
         host = headers.get("host", "").lower()
         name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
-        if name not in self._hosts and "*" not in self._hosts:
-            return MlqError(
-                f"This server does not answer to the host name {name[:100]!r}.",
-                code="rejected_host",
-                hint="Name it in MLQ_ALLOWED_HOSTS, as a JSON list.",
-            )
-        if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
-            return NotFoundError("No address of this server contains a NUL.")
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > limit:
-            return _too_large(limit)
-        return None
+        if name in self._hosts or "*" in self._hosts:
+            return None
+        return MlqError(
+            f"This server does not answer to the host name {name[:100]!r}.",
+            code="rejected_host",
+            hint="Name it in MLQ_ALLOWED_HOSTS, as a JSON list.",
+        )
 
 
-def _limited(receive: Receive, limit: int) -> Receive:
+def refuse_address(scope: Scope, headers: Mapping[str, str], limit: int) -> MlqError | None:
+    """Why a request is not looked at further: its address, or the length that it says it has."""
+    if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
+        return NotFoundError("No address of this server contains a NUL.")
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        return too_large(limit)
+    return None
+
+
+def with_headers(send: Send) -> Send:
+    """`send`, adding HEADERS to the answer."""
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            added = MutableHeaders(raw=message["headers"])
+            for name, value in HEADERS.items():
+                added.setdefault(name, value)
+        await send(message)
+
+    return send_with_headers
+
+
+def limited(receive: Receive, limit: int) -> Receive:
+    """`receive`, up to so many bytes of a body. Raises HTTPException (413)."""
     taken = 0
 
     async def receive_limited() -> Message:
@@ -103,7 +116,7 @@ def _limited(receive: Receive, limit: int) -> Receive:
         if message["type"] == "http.request":
             taken += len(message.get("body", b""))
             if taken > limit:
-                error = _too_large(limit)
+                error = too_large(limit)
                 # of this class, because FastAPI makes 400 of any other while it reads a body
                 raise HTTPException(413, error.message, headers={"connection": "close"})
         return message
@@ -111,7 +124,8 @@ def _limited(receive: Receive, limit: int) -> Receive:
     return receive_limited
 
 
-def _too_large(limit: int) -> TooLargeError:
+def too_large(limit: int) -> TooLargeError:
+    """The error for a body of more than `limit` bytes."""
     return TooLargeError(
         f"The body exceeds the limit of {limit} bytes.",
         hint="MLQ_MAX_BODY_BYTES and MLQ_MAX_UPLOAD_BYTES set the limits.",

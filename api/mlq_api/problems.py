@@ -112,8 +112,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(MlqError, _on_mlq_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(ClientDisconnect, _on_disconnect)
-    app.add_exception_handler(Exception, _on_bug)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
+    app.add_exception_handler(Exception, on_bug)
 
 
 async def _on_mlq_error(request: Request, error: Exception) -> Response:
@@ -156,12 +156,14 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     return problem(error.status_code, detail=detail, code=code, headers=error.headers)
 
 
-async def _on_disconnect(request: Request, error: Exception) -> Response:
+async def on_disconnect(request: Request, error: Exception) -> Response:
+    """The answer to a request whose body did not come whole."""
     # nobody reads it; without it, the log would call a client that went away a fault of the server
     return problem(400, detail="The body broke off.", code="incomplete")
 
 
-async def _on_bug(request: Request, error: Exception) -> Response:
+async def on_bug(request: Request, error: Exception) -> Response:
+    """The answer to an error that nobody expected, which is logged."""
     log.error(
         "%s %s raised %s",
         request.method,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ class Peer:
         folder.mkdir(parents=True)
         (folder / "model.pkl").write_bytes(pickle.dumps(problem.bare))
         (folder / "named.pkl").write_bytes(pickle.dumps(problem.named))
+        if problem.onnx is not None:
+            (folder / "model.onnx").write_bytes(problem.onnx)
         (folder / "rows.json").write_text(problem.frame.head(5).to_json(orient="split"))
         for app in _APPS.glob("*.py"):
             shutil.copy(app, folder)
@@ -78,8 +81,10 @@ def _run(command: list[str], cwd: Path | None = None) -> None:
         raise RuntimeError(f"{' '.join(command[:4])} …: {done.stderr.strip()[-800:]}")
 
 
-def _start_plain(home: Path, folder: Path, port: int) -> tuple[list[str], Mapping[str, str]]:
-    uvicorn = [str(home / "bin" / "uvicorn"), "plain:app", "--port", str(port)]
+def _start_app(
+    app: str, home: Path, folder: Path, port: int
+) -> tuple[list[str], Mapping[str, str]]:
+    uvicorn = [str(home / "bin" / "uvicorn"), f"{app}:app", "--port", str(port)]
     return [*uvicorn, "--no-access-log", "--log-level", "warning"], {}
 
 
@@ -130,7 +135,14 @@ PEERS = (
     Peer(
         "plain FastAPI",
         ("fastapi", "uvicorn[standard]"),
-        _start_plain,
+        partial(_start_app, "plain"),
+        lambda rows: ("/predict", {"rows": rows}),
+        lambda answer: answer["predictions"],
+    ),
+    Peer(
+        "FastAPI + ONNX",
+        ("fastapi", "uvicorn[standard]", "onnxruntime"),
+        partial(_start_app, "onnx_app"),
         lambda rows: ("/predict", {"rows": rows}),
         lambda answer: answer["predictions"],
     ),

@@ -13,6 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mlq.models.onnx import export_model
+
 COLUMNS = [f"x{number}" for number in range(20)]
 _TRAINED = 2000
 
@@ -23,6 +25,7 @@ class Problem:
 
     named: fitted on a frame. bare: the same model fitted on an array, so that scikit-learn neither
     looks for names nor warns that there are none: what a server that reads lists serves fastest.
+    onnx: as mlq writes it; None where it is not exact.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Problem:
     bare: Any
     frame: pd.DataFrame
     labels: np.ndarray
+    onnx: bytes | None
 
     def rows(self, count: int) -> list[list[float]]:
         """So many rows, as lists."""
@@ -56,4 +60,5 @@ def make_problem(name: str, *, seed: int = 7) -> Problem:
         return make_pipeline(StandardScaler(), last)
 
     named, bare = make().fit(frame, labels), make().fit(values, labels)
-    return Problem(name, named, bare, frame, labels)
+    onnx = export_model(named, frame, kinds=["number"] * len(COLUMNS), has_probabilities=True)
+    return Problem(name, named, bare, frame, labels, onnx)

@@ -34,21 +34,27 @@ _NUMERIC = frozenset({"double", "float", "long", "integer"})
 
 @dataclass(frozen=True, slots=True)
 class OnnxModel:
-    """A session of ONNX Runtime. Safe to use from many threads."""
+    """A session of ONNX Runtime. Safe to use from many threads.
+
+    outputs: names of what it gives, predictions first, then probabilities where it has them.
+    """
 
     session: Any
-    has_probabilities: bool
+    outputs: tuple[str, ...]
 
-    def run(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def run(
+        self, rows: np.ndarray, *, with_probabilities: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Predictions, shape (rows,), and probabilities, shape (rows, classes), float64.
 
-        rows: float64, shape (rows, columns).
+        rows: float64, shape (rows, columns). with_probabilities: only where the model has them.
         """
         import numpy as np
 
-        answer = self.session.run(None, {INPUT: np.ascontiguousarray(rows)})
+        wanted = self.outputs[: 2 if with_probabilities else 1]
+        answer = self.session.run(wanted, {INPUT: np.ascontiguousarray(rows)})
         predictions = answer[0].reshape(-1)
-        return predictions, answer[1].astype(np.float64) if self.has_probabilities else None
+        return predictions, answer[1].astype(np.float64) if with_probabilities else None
 
 
 def is_numeric(types: Sequence[str]) -> bool:
@@ -72,9 +78,10 @@ def export_model(
         return None
     try:
         serialized = _convert(pipeline, width=rows.shape[1], has_probabilities=has_probabilities)
-        model = open_model(serialized, has_probabilities=has_probabilities)
+        model = open_model(serialized)
         step = max(1, len(rows) // SAMPLE_ROWS)
-        reason = find_difference(model, pipeline, rows.iloc[::step].head(SAMPLE_ROWS))
+        sample = rows.iloc[::step].head(SAMPLE_ROWS)
+        reason = find_difference(model, pipeline, sample, has_probabilities=has_probabilities)
     except Exception as error:  # whatever a converter or the runtime raises, the original serves
         reason = f"{type(error).__name__}: {error}"
     if reason is not None:
@@ -83,7 +90,7 @@ def export_model(
     return serialized
 
 
-def open_model(serialized: bytes | Path, *, has_probabilities: bool) -> OnnxModel:
+def open_model(serialized: bytes | Path) -> OnnxModel:
     """Read an ONNX model for calls of one thread each. Raises whatever ONNX Runtime raises."""
     import onnxruntime
 
@@ -92,14 +99,18 @@ def open_model(serialized: bytes | Path, *, has_probabilities: bool) -> OnnxMode
     options.log_severity_level = 4
     source = str(serialized) if isinstance(serialized, Path) else serialized
     session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    return OnnxModel(session, has_probabilities)
+    return OnnxModel(session, tuple(output.name for output in session.get_outputs()))
 
 
-def find_difference(model: OnnxModel, pipeline: Any, rows: pd.DataFrame) -> str | None:
+def find_difference(
+    model: OnnxModel, pipeline: Any, rows: pd.DataFrame, *, has_probabilities: bool
+) -> str | None:
     """What an ONNX model answers otherwise than its original; None where nothing is."""
     import numpy as np
 
-    predictions, probabilities = model.run(rows.to_numpy(dtype=np.float64))
+    predictions, probabilities = model.run(
+        rows.to_numpy(dtype=np.float64), with_probabilities=has_probabilities
+    )
     wanted = np.asarray(pipeline.predict(rows))
     if probabilities is not None:
         shares = pipeline.predict_proba(rows)

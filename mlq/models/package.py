@@ -314,11 +314,13 @@ def _load_onnx(path: Path, model: LoadedModel) -> OnnxModel | None:
     import pandas as pd
 
     try:
-        opened = onnx.open_model(file, has_probabilities=model.has_probabilities)
+        opened = onnx.open_model(file)
         table = json.loads(example.read_text(encoding="utf-8"))
         rows = pd.DataFrame(table["data"], columns=table["columns"], dtype="float64")
         rows = rows[[field.name for field in model.signature.inputs]]
-        reason = onnx.find_difference(opened, model.pipeline, rows)
+        reason = onnx.find_difference(
+            opened, model.pipeline, rows, has_probabilities=model.has_probabilities
+        )
     except ImportError:
         return None
     except Exception as error:  # a damaged file fails in many ways; the original serves

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from mlq.errors import StepError, nearest
@@ -31,10 +33,19 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Input columns and outputs of a model. A model without named inputs has no `inputs`."""
+    """Input columns and outputs of a model. A model without named inputs has no `inputs`.
+
+    pick: a row by column -> its values, in the order of `inputs`; KeyError where one is missing.
+    """
 
     inputs: tuple[Field, ...] = ()
     outputs: tuple[Field, ...] = ()
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = dataclasses.field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pick", _picker([one.name for one in self.inputs]))
 
     def as_mlmodel(self) -> dict[str, Any]:
         """The value of `signature` in an MLmodel file: JSON texts inside YAML."""
@@ -66,6 +77,12 @@ class Signature:
             code="invalid_rows",
             hint=hint,
         )
+
+
+def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)  # each request does it for each row
+    return lambda row: tuple(row[name] for name in names)
 
 
 def _columns(names: Sequence[str]) -> str:

@@ -6,14 +6,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
-from mlq.errors import MlqError, UnauthorizedError, UnavailableError
+from mlq.errors import UnauthorizedError, UnavailableError
 from mlq.service.tokens import Principal
 from mlq_api.auth import Principals
 from mlq_api.failed_logins import FailedLogins
-from mlq_api.serving.refusals import refusal_of
 
 OPEN_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
 _SIZE = 4096
@@ -63,31 +61,16 @@ class Outliving:
         return principal if self._clock() - at < self.LIMIT_S else None
 
 
-class BearerMiddleware:
-    """Every path but health needs a token, whatever its role: predictions change nothing."""
+class Bearers:
+    """Who is calling. Every path but health needs a token, whatever its role."""
 
-    def __init__(
-        self, app: ASGIApp, *, principals: Principals, failed_logins: FailedLogins
-    ) -> None:
-        self._app = app
+    def __init__(self, principals: Principals, *, failed_logins: FailedLogins) -> None:
         self._failed_logins = failed_logins
         self._principals = principals
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            try:
-                scope["principal"] = await self._find(scope)
-            except MlqError as error:
-                scope["principal"] = None
-                if scope["path"] not in OPEN_PATHS:
-                    response = refusal_of(error, scope)
-                    response.headers["connection"] = "close"  # a body is not read
-                    await response(scope, receive, send)
-                    return
-        await self._app(scope, receive, send)
-
-    async def _find(self, scope: Scope) -> Principal:
-        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+    async def find(self, scope: Scope, authorization: str) -> Principal:
+        """The caller by a request's header. Raises UnauthorizedError, TooManyFailuresError."""
+        scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise UnauthorizedError(
                 "This needs a token.",

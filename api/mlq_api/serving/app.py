@@ -7,10 +7,10 @@ import random as randomness
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from mlq.addresses import require_safe_bind
@@ -20,9 +20,9 @@ from mlq.errors import MlqError
 from mlq.settings import Settings
 from mlq_api import problems
 from mlq_api.failed_logins import FailedLogins
-from mlq_api.guards import GuardMiddleware
 from mlq_api.serving import endpoints, feedback, metrics, oip
-from mlq_api.serving.access import BearerMiddleware
+from mlq_api.serving.access import Bearers
+from mlq_api.serving.front import Front
 from mlq_api.serving.meters import Reporter
 from mlq_api.serving.monitor import Monitor
 from mlq_api.serving.packages import Packages
@@ -35,17 +35,14 @@ ROUTES = (
     Route("/v2/health/ready", oip.server_ready),
     Route("/v2/models/{model}", oip.model_metadata),
     Route("/v2/models/{model}/ready", oip.model_ready),
-    Route("/v2/models/{model}/infer", oip.infer, methods=["POST"]),
     Route("/v2/models/{model}/versions/{version}", oip.model_metadata),
     Route("/v2/models/{model}/versions/{version}/ready", oip.model_ready),
-    Route("/v2/models/{model}/versions/{version}/infer", oip.infer, methods=["POST"]),
     Route("/metrics", metrics.show),
-    Route("/endpoints/{name}/score", endpoints.score, methods=["POST"]),
     Route("/endpoints/{name}/feedback", feedback.give, methods=["POST"]),
 )
 
 
-def create_app(settings: Settings, *, random: Callable[[], float] = randomness.random) -> FastAPI:
+def create_app(settings: Settings, *, random: Callable[[], float] = randomness.random) -> Front:
     """A stateless serving replica. random: gives [0, 1), for the split of traffic.
 
     Opens the database and follows it from its start to its end (ASGI lifespan).
@@ -81,30 +78,25 @@ def create_app(settings: Settings, *, random: Callable[[], float] = randomness.r
             for opened in (database, watched, counted):
                 opened.close()
 
-    app = FastAPI(
-        title="mlq serve",
-        openapi_url=None,
-        lifespan=lifespan,
-        routes=list(ROUTES),
-        middleware=[
-            # Any host name: there is no cookie, so nothing to gain by rebinding one.
-            Middleware(
-                GuardMiddleware,
-                hosts=frozenset({"*"}),
-                max_body_bytes=settings.max_body_bytes,
-                max_upload_bytes=settings.max_body_bytes,
-            ),
-            Middleware(
-                BearerMiddleware,
-                principals=serving.principals,
-                failed_logins=FailedLogins(per_minute=settings.failed_logins_per_minute),
-            ),
-        ],
-    )
+    app = FastAPI(title="mlq serve", openapi_url=None, lifespan=lifespan, routes=list(ROUTES))
     app.state.serving = serving
     problems.install(app)
     app.add_exception_handler(MlqError, on_error)
-    return app
+    score, infer = partial(endpoints.score, serving), partial(oip.infer, serving)
+    # Any host name is answered: there is no cookie, so nothing to gain by rebinding one.
+    return Front(
+        app,
+        bearers=Bearers(
+            serving.principals,
+            failed_logins=FailedLogins(per_minute=settings.failed_logins_per_minute),
+        ),
+        max_body_bytes=settings.max_body_bytes,
+        predictions={
+            ("endpoints", None, "score"): score,
+            ("v2", "models", None, "infer"): infer,
+            ("v2", "models", None, "versions", None, "infer"): infer,
+        },
+    )
 
 
 def run(settings: Settings, *, host: str, port: int) -> None:

@@ -19,6 +19,6 @@ async def give(request: Request) -> Response:
             hint="`mlq token create --role submitter` makes one that can.",
         )
     serving, name = serving_of(request), request.path_params["name"]
-    serving.require(request, "endpoint", name)
+    serving.require(request.scope["principal"], "endpoint", name)
     kept = await serving.keep_feedback(name, parse_object(await request.body()))
     return json_response({"kept": kept})

@@ -57,7 +57,9 @@ class Meters:
     def record(self, key: Key, *, seconds: float, rows: int, is_error: bool) -> None:
         """Count one answer. is_error: the deployment's fault, not the caller's."""
         with self._lock:
-            tally = self._tallies.setdefault(key, _Tally())
+            tally = self._tallies.get(key)
+            if tally is None:
+                tally = self._tallies[key] = _Tally()
             tally.requests += 1
             tally.errors += is_error
             tally.rows += rows

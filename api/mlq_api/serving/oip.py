@@ -6,6 +6,9 @@ newest version. For errors see `refusals`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -15,8 +18,11 @@ from mlq import __version__
 from mlq.db.routing import Target
 from mlq.models.package import LoadedModel
 from mlq_api.serving import binary, rows, tensors
+from mlq_api.serving.answers import answer
+from mlq_api.serving.front import Call, Said
 from mlq_api.serving.json_bodies import dump_fast, parse_object
-from mlq_api.serving.predictions import predict
+from mlq_api.serving.predictions import Answer
+from mlq_api.serving.rows import Table
 from mlq_api.serving.server import Serving, serving_of
 from mlq_api.wire import json_response
 
@@ -74,30 +80,68 @@ async def model_ready(request: Request) -> Response:
     return json_response({"name": target.name, "ready": True})
 
 
-async def infer(request: Request) -> Response:
+async def infer(serving: Serving, call: Call) -> Said:
     """POST /v2/models/{model}[/versions/{version}]/infer"""
-    body, raw = await request.body(), b""
-    if (length := request.headers.get(binary.LENGTH_HEADER)) is not None:
+    body, raw = call.body, b""
+    if (length := call.headers.get(binary.LENGTH_HEADER)) is not None:
         body, raw = binary.split_body(body, length)
-    serving, target = await _find(request)
+    name, version = call.path[2], call.path[4] if call.path[3] == "versions" else None
+    serving.require(call.principal, "model", name)
+    target = await serving.find(name, version)
     model = await serving.load(target)
-    answer, tail = await serving.compute(answer_infer, body, raw, model=model, target=target)
-    if not tail:
-        return Response(answer, media_type="application/json")
-    return Response(
-        answer + tail,
-        media_type="application/octet-stream",
-        headers={binary.LENGTH_HEADER: str(len(answer))},
-    )
+    read = partial(read_infer, body, raw, model=model, target=target)
+    return (await answer(serving, model, size=len(call.body), read=read)).said
 
 
-def answer_infer(
-    body: bytes, raw: bytes = b"", *, model: LoadedModel, target: Target
-) -> tuple[bytes, bytes]:
-    """The answer to an inference request: JSON, and the bytes of the tensors that go as such.
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """An inference request. outputs: names of tensors that are wanted, in order."""
 
-    raw: what stands behind the request's JSON. Raises RowsError; StepError by the model.
-    """
+    table: Table
+    warnings: list[str]
+    outputs: list[str]
+    request: Mapping[str, Any]
+    model: LoadedModel
+    target: Target
+
+    @property
+    def with_probabilities(self) -> bool:
+        """Whether one of the tensors holds them."""
+        return tensors.PREDICT_PROBA in self.outputs
+
+    def write(self, answer: Answer) -> Said:
+        """The answer: JSON, and behind it the bytes of the tensors that go as such."""
+        predictions, probabilities = answer
+        outputs, tails = [], []
+        for name in self.outputs:
+            if name == tensors.PREDICT or probabilities is None:
+                output = tensors.write_predictions(self.model, predictions)
+            else:
+                output = tensors.write_probabilities(self.model, probabilities)
+            if binary.wants_binary(self.request, name):
+                tails.append(binary.take_data(output))
+            outputs.append(output)
+        document: dict[str, Any] = {
+            "model_name": self.target.name,
+            "model_version": str(self.target.version),
+        }
+        if "id" in self.request:
+            document["id"] = self.request["id"]
+        if self.warnings:
+            document["parameters"] = {"warnings": "; ".join(self.warnings)}
+        document["outputs"] = outputs
+        written = dump_fast(document)
+        if not any(tails):
+            return Said(written)
+        return Said(
+            written + b"".join(tails),
+            media_type="application/octet-stream",
+            headers={binary.LENGTH_HEADER: str(len(written))},
+        )
+
+
+def read_infer(body: bytes, raw: bytes = b"", *, model: LoadedModel, target: Target) -> Inferred:
+    """An inference request. raw: what stands behind its JSON. Raises RowsError."""
     request = parse_object(body)
     if not isinstance(request.get("id", ""), str):
         raise rows.refuse("id", "expected text")
@@ -105,25 +149,7 @@ def answer_infer(
     binary.fill_inputs(request.get("inputs"), raw)
     columns = tensors.read_inputs(request.get("inputs"), model.signature)
     table, warnings = rows.from_columns(model.signature, columns, path="inputs")
-    predictions, probabilities = predict(
-        model, table, with_probabilities=tensors.PREDICT_PROBA in names
-    )
-    outputs, tails = [], []
-    for name in names:
-        if name == tensors.PREDICT or probabilities is None:
-            output = tensors.write_predictions(model, predictions)
-        else:
-            output = tensors.write_probabilities(model, probabilities)
-        if binary.wants_binary(request, name):
-            tails.append(binary.take_data(output))
-        outputs.append(output)
-    answer: dict[str, Any] = {"model_name": target.name, "model_version": str(target.version)}
-    if "id" in request:
-        answer["id"] = request["id"]
-    if warnings:
-        answer["parameters"] = {"warnings": "; ".join(warnings)}
-    answer["outputs"] = outputs
-    return dump_fast(answer), b"".join(tails)
+    return Inferred(table, warnings, names, request, model, target)
 
 
 def _wanted_outputs(request: dict[str, Any]) -> list[str]:
@@ -147,5 +173,5 @@ def _wanted_outputs(request: dict[str, Any]) -> list[str]:
 async def _find(request: Request) -> tuple[Serving, Target]:
     serving = serving_of(request)
     params = request.path_params
-    serving.require(request, "model", params["model"])
+    serving.require(request.scope["principal"], "model", params["model"])
     return serving, await serving.find(params["model"], params.get("version"))

@@ -35,8 +35,7 @@ Answer: TypeAlias = "tuple[np.ndarray, np.ndarray | None]"
 def predict(model: LoadedModel, table: Table, *, with_probabilities: bool) -> Answer:
     """What the model says to `table`. Raises RowsError; StepError by the model."""
     if model.onnx is not None and (model.has_probabilities or not with_probabilities):
-        predictions, probabilities = model.onnx.run(table.numbers())
-        return predictions, probabilities if with_probabilities else None
+        return model.onnx.run(table.numbers(), with_probabilities=with_probabilities)
     frame = table.frame()
     if with_probabilities:
         return model.predict(frame), model.predict_proba(frame)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from mlq.errors import SpecError, SpecProblem, TooLargeError, nearest
@@ -34,15 +35,24 @@ class RowsError(SpecError):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows by column, of which names are checked and values are not yet. count: of rows."""
+    """Rows of which names are checked and values are not yet. values: by row, in fields' order."""
 
     fields: tuple[Field, ...]
-    columns: Mapping[str, Sequence[Any]]
-    count: int
+    values: Sequence[Sequence[Any]]
+
+    @property
+    def count(self) -> int:
+        """How many rows."""
+        return len(self.values)
+
+    def columns(self, kept: slice = slice(None)) -> dict[str, Sequence[Any]]:
+        """Values by column, of some rows."""
+        values = zip(*self.values[kept], strict=True)
+        return {field.name: column for field, column in zip(self.fields, values, strict=True)}
 
     def frame(self) -> pd.DataFrame:
         """The data frame. Raises RowsError naming each column with a value that does not fit."""
-        return _frame(self.fields, self.columns)
+        return _frame(self.fields, self.columns())
 
     def numbers(self) -> np.ndarray:
         """Values of numeric columns, shape (rows, columns), float64; missing ones are NaN.
@@ -51,23 +61,18 @@ class Table:
         """
         import numpy as np
 
-        flat = [value for field in self.fields for value in self.columns[field.name]]
-        if set(map(type, flat)) <= _PLAIN_NUMBERS:
+        flat = list(chain.from_iterable(self.values))
+        if _PLAIN_NUMBERS.issuperset(map(type, flat)):
             with suppress(OverflowError):
                 values = np.array(flat, dtype=np.float64)
                 if np.isfinite(values).all():
-                    return values.reshape(len(self.fields), self.count).T
+                    return values.reshape(len(self.values), len(self.fields))
         return np.asarray(self.frame().to_numpy(dtype=np.float64))
 
 
 def merge(tables: Sequence[Table]) -> Table:
     """The rows of several tables of the same columns, one after the other."""
-    first = tables[0]
-    columns = {
-        field.name: [value for table in tables for value in table.columns[field.name]]
-        for field in first.fields
-    }
-    return Table(first.fields, columns, sum(table.count for table in tables))
+    return Table(tables[0].fields, [row for table in tables for row in table.values])
 
 
 def refuse(path: str, message: str) -> RowsError:
@@ -83,9 +88,11 @@ def from_rows(signature: Signature, rows: Any) -> tuple[Table, list[str]]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise refuse("rows", 'expected a list of objects: {"rows": [{"column": value}]}')
     _check_count(len(rows), "rows")
+    values = _pick_all(signature, rows)
+    if values is not None:
+        return Table(signature.inputs, values), []
     present = list(dict.fromkeys(name for row in rows for name in row))
     fields = _fields(signature, present, path="rows")
-    columns: dict[str, list[Any]] = {}
     for field in fields:
         if field.required and field.name in present:
             for number, row in enumerate(rows):
@@ -94,8 +101,19 @@ def from_rows(signature: Signature, rows: Any) -> tuple[Table, list[str]]:
                         f"rows[{number}].{field.name}",
                         "is not there; write null where the value is missing",
                     )
-        columns[field.name] = [row.get(field.name) for row in rows]
-    return Table(fields, columns, len(rows)), _warnings(signature, present)
+    names = [field.name for field in fields]
+    values = [tuple(row.get(name) for name in names) for row in rows]
+    return Table(fields, values), _warnings(signature, present)
+
+
+def _pick_all(signature: Signature, rows: list[Any]) -> list[tuple[Any, ...]] | None:
+    """The values of rows that have the signature's columns and no others, as nearly all have."""
+    width = len(signature.inputs)
+    if not width or [*map(len, rows)].count(width) != len(rows):
+        return None
+    with suppress(KeyError):
+        return [*map(signature.pick, rows)]
+    return None
 
 
 def from_table(
@@ -133,8 +151,8 @@ def from_columns(
     fields = _fields(signature, names, path=path)
     count = len(next(iter(columns.values()), ()))
     _check_count(count, path)
-    kept = {field.name: columns.get(field.name, [None] * count) for field in fields}
-    return Table(fields, kept, count), _warnings(signature, names)
+    kept = [columns.get(field.name, [None] * count) for field in fields]
+    return Table(fields, [*zip(*kept, strict=True)]), _warnings(signature, names)
 
 
 def _check_count(count: int, path: str) -> None:

@@ -62,10 +62,10 @@ class Samples:
         if len(self._waiting) >= self._capacity:
             self.left_out += 1
             return
-        most = max(1, _CELLS // max(1, len(table.columns)))
+        most = max(1, _CELLS // max(1, len(table.fields)))
         places = monitoring.places(table.count)[:most]
         kept = slice(0, places[-1] + 1, places.step)
-        columns = {name: values[kept] for name, values in table.columns.items()}
+        columns = table.columns(kept)
         # a copy of the predictions: a slice would hold the whole batch that they came in
         drawn = _Drawn(request_id, source, table.count, columns, predictions[kept].copy())
         self._waiting.append(drawn)

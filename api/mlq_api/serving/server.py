@@ -78,12 +78,11 @@ class Serving:
         """Parse, predict or encode beside the event loop. Raises as Lane.call does."""
         return await self._computing.call(work, *args, **kwargs)
 
-    def require(self, request: Request, kind: str, name: str) -> None:
+    def require(self, principal: Principal, kind: str, name: str) -> None:
         """Keep a caller whose token is for one project to it: what is not there, it does not find.
 
         kind: `model` or `endpoint`. Raises NotFoundError.
         """
-        principal: Principal = request.scope["principal"]
         if principal.project is None:
             return
         self._require_table()

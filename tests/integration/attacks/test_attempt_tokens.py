@@ -44,7 +44,7 @@ def test_it_asks_endpoints_of_its_own_project_only(api: Api) -> None:
     job = submit_job(api, api.as_role("submitter"))
     token = job.begin()
     with TestClient(create_app(api.settings)) as client:
-        serving: Serving = client.app.state.serving  # type: ignore[attr-defined]
+        serving: Serving = client.app.app.state.serving  # type: ignore[attr-defined]
         assert serving._authenticate_attempt(token) == Principal(
             token_id="",
             name=f"job:{job.job_id}",

@@ -169,7 +169,7 @@ def test_a_revoked_token_is_refused_within_its_two_seconds(sqlite_world: World) 
 
 
 def test_what_was_made_a_moment_ago_is_found(world: World) -> None:
-    world.app.state.serving.watcher._poll_s = 3600  # it looks once
+    world.app.app.state.serving.watcher._poll_s = 3600  # it looks once
     one = world.register("one")
     world.start()
     assert world.score().status_code == 404
@@ -188,12 +188,12 @@ def test_a_slow_model_does_not_hold_up_other_changes(sqlite_world: World) -> Non
     world.start()
     two = world.register("two")
     digest = world.store.put_tree(world.packages["two"]).digest
-    is_slow = world.app.state.serving.packages._loading.setdefault(digest, threading.Lock())
+    is_slow = world.app.app.state.serving.packages._loading.setdefault(digest, threading.Lock())
     with is_slow:  # as somebody who loads it, and takes long
         promote(world, two)
         with world.database.read() as conn:
             number = routing.read_number(conn)
-        watcher = world.app.state.serving.watcher
+        watcher = world.app.app.state.serving.watcher
         world.wait(lambda: watcher.table.number == number)
         with world.database.write() as conn:
             endpoints.set_traffic(conn, name="shop", traffic={}, actor="ann")
@@ -216,7 +216,7 @@ def test_copies_of_requests_change_no_answer(sqlite_world: World) -> None:
     with world.database.write() as conn:
         endpoints.set_mirror_traffic(conn, name="shop", mirror={"staging": 100}, actor="ann")
     world.start()
-    serving = world.app.state.serving
+    serving = world.app.app.state.serving
     drawn = []
     start = serving.start_beside
     serving.start_beside = lambda work: (drawn.append(1), start(work))
@@ -241,7 +241,7 @@ def test_a_deployment_that_takes_too_long_is_an_error(sqlite_world: World) -> No
             actor="ann",
             settings={"request_timeout_ms": 1},
         )
-    serving = world.app.state.serving
+    serving = world.app.app.state.serving
     world.wait(lambda: serving.settings_of("shop", "production"))
     serving.predictions._enqueue = lambda model, asked: None  # nobody ever answers
     answer = world.score()
@@ -255,7 +255,7 @@ def test_what_a_rollback_goes_back_to_is_loaded_ahead(sqlite_world: World) -> No
     promote(world, world.register("two"))
     world.start()  # it never served the first
     world.wait(lambda: world.answers() == "two")
-    serving = world.app.state.serving
+    serving = world.app.app.state.serving
     with world.database.read() as conn:
         target = routing.find_target(conn, "churn", one)
     assert target is not None

@@ -46,7 +46,7 @@ def keep(
     samples = Samples()
     count = len(months)
     plans = ["basic", plan] * (count // 2)
-    table = Table(FIELDS, {"months": list(months), "plan": plans}, count)
+    table = Table(FIELDS, [*zip(months, plans, strict=True)])
     source = Source("shop", "production", version, False, "classification")
     samples.add(id, source, table, np.array([said, "no"] * (count // 2), dtype=object))
     samples.store(world.database)

@@ -39,7 +39,7 @@ def stored(world: World) -> list[Any]:
 
 def rows_of(count: int, text: str = "basic") -> Table:
     fields = (Field("months", "double"), Field("plan", "string"))
-    return Table(fields, {"months": list(range(count)), "plan": [text] * count}, count)
+    return Table(fields, [(months, text) for months in range(count)])
 
 
 def test_answers_are_kept_with_their_request_id_once_a_deployment_asks_for_it(

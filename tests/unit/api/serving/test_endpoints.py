@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,19 +9,22 @@ import pytest
 from mlq.db.routing import Target
 from mlq.errors import MlqError
 from mlq.models.package import LoadedModel
-from mlq_api.serving.endpoints import answer_score, label_key
+from mlq_api.serving.answers import answer_alone
+from mlq_api.serving.endpoints import label_key, read_score
 from mlq_api.serving.rows import RowsError
 
 TARGET = Target("churn", 3, "a" * 64)
 FEW, MANY = {"months": 1, "plan": "basic"}, {"months": 60, "plan": "plus"}
 
 
+def answer(model: LoadedModel, body: bytes) -> dict[str, Any]:
+    read = partial(read_score, body, model=model, target=TARGET, deployment="blue")
+    written: dict[str, Any] = json.loads(answer_alone(model, read).said.body)
+    return written
+
+
 def score(model: LoadedModel, **request: Any) -> dict[str, Any]:
-    body = json.dumps(request).encode()
-    answer: dict[str, Any] = json.loads(
-        answer_score(body, model=model, target=TARGET, deployment="blue").body
-    )
-    return answer
+    return answer(model, json.dumps(request).encode())
 
 
 def test_rows_are_answered_in_their_order_with_the_labels_of_training(
@@ -39,8 +43,7 @@ def test_azures_table_is_answered_the_same(classifier: LoadedModel) -> None:
 
 
 def test_probabilities_on_request(classifier: LoadedModel, regressor: LoadedModel) -> None:
-    answer = score(classifier, rows=[FEW, MANY], params={"probabilities": True})
-    few, many = answer["probabilities"]
+    few, many = score(classifier, rows=[FEW, MANY], params={"probabilities": True})["probabilities"]
     assert set(few) == {"yes", "no"}
     assert few["yes"] > 0.5 > many["yes"]
     assert sum(few.values()) == pytest.approx(1)
@@ -51,14 +54,13 @@ def test_probabilities_on_request(classifier: LoadedModel, regressor: LoadedMode
 
 def test_missing_values_are_the_models_affair(regressor: LoadedModel) -> None:
     body = b'{"rows": [{"months": NaN, "plan": null}, {"months": 5, "plan": "basic"}]}'
-    answer = json.loads(answer_score(body, model=regressor, target=TARGET, deployment="blue").body)
-    assert answer["predictions"] == pytest.approx([52, 10])
+    assert answer(regressor, body)["predictions"] == pytest.approx([52, 10])
 
 
 def test_a_column_too_many_is_said(classifier: LoadedModel) -> None:
-    answer = score(classifier, rows=[{**FEW, "colour": "red"}])
-    assert answer["predictions"] == ["yes"]
-    assert "'colour'" in answer["warnings"][0]
+    said = score(classifier, rows=[{**FEW, "colour": "red"}])
+    assert said["predictions"] == ["yes"]
+    assert "'colour'" in said["warnings"][0]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_a_column_too_many_is_said(classifier: LoadedModel) -> None:
 )
 def test_a_bad_body_is_refused(classifier: LoadedModel, body: bytes) -> None:
     with pytest.raises(RowsError):
-        answer_score(body, model=classifier, target=TARGET, deployment="blue")
+        answer(classifier, body)
 
 
 def test_labels_as_keys_of_json() -> None:

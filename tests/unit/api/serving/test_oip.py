@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from mlq.db.routing import Target
 from mlq.errors import MlqError
 from mlq.models.package import LoadedModel
-from mlq_api.serving.oip import answer_infer
+from mlq_api.serving.answers import answer_alone
+from mlq_api.serving.oip import read_infer
 from mlq_api.serving.rows import RowsError
 
 TARGET = Target("churn", 3, "a" * 64)
@@ -22,7 +24,8 @@ INPUTS = [
 
 def infer(model: LoadedModel, **request: Any) -> dict[str, Any]:
     body = json.dumps({"inputs": INPUTS, **request}).encode()
-    answer: dict[str, Any] = json.loads(answer_infer(body, model=model, target=TARGET)[0])
+    read = partial(read_infer, body, model=model, target=TARGET)
+    answer: dict[str, Any] = json.loads(answer_alone(model, read).said.body)
     return answer
 
 

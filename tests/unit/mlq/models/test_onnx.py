@@ -51,7 +51,7 @@ def test_a_recipe_and_its_estimator_answer_the_same_as_onnx(tmp_path: Path, esti
     assert model.onnx is not None
     others = make_rows(150)
     others.iloc[0] = [1e9, np.nan, -1e9]
-    predictions, probabilities = model.onnx.run(others.to_numpy())
+    predictions, probabilities = model.onnx.run(others.to_numpy(), with_probabilities=True)
     assert predictions.tolist() == model.predict(others).tolist()
     assert probabilities == pytest.approx(model.predict_proba(others), abs=onnx.TOLERANCE)
     assert load_package(tmp_path / "model").onnx is None  # only who asks for it reads it
@@ -61,7 +61,9 @@ def test_a_regression_answers_the_same_as_onnx(tmp_path: Path) -> None:
     write(tmp_path / "model", LinearRegression(), ROWS["a"] * 2, task="regression")
     model = load_package(tmp_path / "model", with_onnx=True)
     assert model.onnx is not None
-    assert model.onnx.run(ROWS.to_numpy())[0] == pytest.approx(model.predict(ROWS), rel=1e-6)
+    assert model.onnx.run(ROWS.to_numpy(), with_probabilities=False)[0] == pytest.approx(
+        model.predict(ROWS), rel=1e-6
+    )
 
 
 def test_what_onnx_cannot_say_is_served_by_the_original(tmp_path: Path) -> None:
@@ -109,5 +111,5 @@ def test_an_onnx_file_reads_no_file_outside_its_package(tmp_path: Path, place: s
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     save(model, tmp_path / "model" / onnx.ONNX_FILE)
     with pytest.raises(Exception, match=r"(?i)external|path|link"):
-        onnx.open_model(tmp_path / "model" / onnx.ONNX_FILE, has_probabilities=False)
+        onnx.open_model(tmp_path / "model" / onnx.ONNX_FILE)
     assert load_package(tmp_path / "model", with_onnx=True).onnx is None
