@@ -30,6 +30,7 @@ import yaml
 from mlq.errors import StepError
 from mlq.models import onnx
 from mlq.models import signature as signatures
+from mlq.models.bare import BareModel, strip
 from mlq.models.onnx import ONNX_FILE, OnnxModel
 from mlq.models.signature import Signature
 
@@ -48,14 +49,15 @@ EXAMPLE_ROWS = 3
 MLFLOW_LAYOUT = "3.17.2"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class LoadedModel:
     """A model ready to predict.
 
     task: classification or regression. classes: labels as in the training data, in the order of
     `predict_proba`'s columns; empty for regression. target: the column that was learned, if known.
     metadata: what was stored with the model (estimator, params, metrics, seed …). onnx: the same
-    model for ONNX Runtime, where the package has it and it was asked for.
+    model for ONNX Runtime, where the package has it and it was asked for. bare: the pipeline for
+    arrays, where it was asked for and all columns are numbers.
     """
 
     pipeline: Any
@@ -65,6 +67,7 @@ class LoadedModel:
     target: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     onnx: OnnxModel | None = None
+    bare: BareModel | None = None
 
     @property
     def has_probabilities(self) -> bool:
@@ -101,15 +104,34 @@ class LoadedModel:
             return np.empty((0, len(self.classes)))
         return np.asarray(self._call("predict_proba", rows))
 
+    def answer_numbers(
+        self, rows: np.ndarray, *, with_probabilities: bool
+    ) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Predictions and probabilities for raw rows of numbers; None where it takes frames only.
+
+        rows: float64, shape (rows, columns), columns as in the signature, missing ones NaN.
+        Raises StepError as `predict`.
+        """
+        model = self.onnx or self.bare
+        if model is None or (with_probabilities and not self.has_probabilities):
+            return None
+        try:
+            return model.run(rows, with_probabilities=with_probabilities)
+        except (ValueError, TypeError) as error:
+            raise _refused(error) from error
+
     def _call(self, method: str, rows: pd.DataFrame) -> Any:
         self.signature.check(rows)
         try:
             return getattr(self.pipeline, method)(rows)
         except (ValueError, TypeError) as error:
-            raise StepError(
-                f"The model cannot take these rows: {error}.".replace("..", "."),
-                code="invalid_rows",
-            ) from error
+            raise _refused(error) from error
+
+
+def _refused(error: Exception) -> StepError:
+    return StepError(
+        f"The model cannot take these rows: {error}.".replace("..", "."), code="invalid_rows"
+    )
 
 
 def write_package(
@@ -267,11 +289,12 @@ def _write_environment(path: Path, requirements: Sequence[str]) -> None:
     (path / "python_env.yaml").write_text(text, encoding="utf-8")
 
 
-def load_package(path: Path, *, with_onnx: bool = False) -> LoadedModel:
+def load_package(path: Path, *, with_onnx: bool = False, with_bare: bool = False) -> LoadedModel:
     """Read a package; nothing in it is unpickled or imported beyond trusted classes.
 
     with_onnx: read its ONNX model, too, where it has one, ONNX Runtime is installed, and both
-    answer the example in the package alike.
+    answer the example in the package alike. with_bare: make its form for arrays, where all columns
+    are numbers and it answers the example alike.
 
     Raises StepError: `invalid_model` for a folder that is no package or a damaged one,
     `untrusted_model` for one whose content is refused.
@@ -302,22 +325,40 @@ def load_package(path: Path, *, with_onnx: bool = False) -> LoadedModel:
         target=metadata.get("target"),
         metadata=metadata,
     )
-    return replace(model, onnx=_load_onnx(path, model)) if with_onnx else model
+    example = _read_numbers(path, model) if with_onnx or with_bare else None
+    if example is None:
+        return model
+    has_probabilities = model.has_probabilities
+    return replace(
+        model,
+        onnx=_load_onnx(path, model, example) if with_onnx else None,
+        bare=strip(pipeline, example, has_probabilities=has_probabilities) if with_bare else None,
+    )
 
 
-def _load_onnx(path: Path, model: LoadedModel) -> OnnxModel | None:
-    """The package's ONNX model, unless it is not to be trusted with requests."""
-    file, example = path / ONNX_FILE, path / EXAMPLE_FILE
+def _read_numbers(path: Path, model: LoadedModel) -> pd.DataFrame | None:
+    """The example, where all columns are numbers."""
+    file = path / EXAMPLE_FILE
     types = [field.type for field in model.signature.inputs]
-    if not (file.is_file() and example.is_file() and onnx.is_numeric(types)):
+    if not (file.is_file() and onnx.is_numeric(types)):
         return None
     import pandas as pd
 
     try:
-        opened = onnx.open_model(file)
-        table = json.loads(example.read_text(encoding="utf-8"))
+        table = json.loads(file.read_text(encoding="utf-8"))
         rows = pd.DataFrame(table["data"], columns=table["columns"], dtype="float64")
-        rows = rows[[field.name for field in model.signature.inputs]]
+        return rows[[field.name for field in model.signature.inputs]]
+    except (ValueError, KeyError, TypeError):
+        return None  # warming the model says what is wrong with it
+
+
+def _load_onnx(path: Path, model: LoadedModel, rows: pd.DataFrame) -> OnnxModel | None:
+    """The package's ONNX model, unless it is not to be trusted with requests."""
+    file = path / ONNX_FILE
+    if not file.is_file():
+        return None
+    try:
+        opened = onnx.open_model(file)
         reason = onnx.find_difference(
             opened, model.pipeline, rows, has_probabilities=model.has_probabilities
         )

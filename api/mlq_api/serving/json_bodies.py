@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import Any
 
 from mlq_api.serving.rows import refuse
@@ -28,8 +27,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 def _parse(body: bytes) -> Any:
     if orjson is not None:
-        with suppress(orjson.JSONDecodeError):  # json reads more, and says what is wrong
+        try:
             return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass  # json reads more, and says what is wrong
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -40,6 +41,8 @@ def _parse(body: bytes) -> Any:
 def dump_fast(value: Any) -> bytes:
     """As `mlq_api.wire.dump`."""
     if orjson is not None:
-        with suppress(orjson.JSONEncodeError):  # lone surrogates, times, numbers beyond 64 bits
+        try:
             return orjson.dumps(value)
+        except orjson.JSONEncodeError:
+            pass  # lone surrogates, times, numbers beyond 64 bits
     return dump(value)

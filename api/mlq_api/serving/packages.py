@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import threading
@@ -83,7 +84,7 @@ class Packages:
     def _read(self, target: Target) -> LoadedModel:
         began = time.monotonic()
         path = self._store.fetch(target.digest, kind="tree")
-        model = load_package(path, with_onnx=self._with_onnx)
+        model = load_package(path, with_onnx=self._with_onnx, with_bare=True)
         warm(model, path)
         log.info(
             "%s is loaded",
@@ -99,6 +100,8 @@ def import_stack() -> None:
     import skops.io  # noqa: F401
 
     import mlq.models.transformers  # noqa: F401
+
+    gc.freeze()  # hundreds of thousands of objects that stay: no collection need look at them
 
 
 def warm(model: LoadedModel, path: Path) -> None:

@@ -1,18 +1,21 @@
 """Predictions: by ONNX Runtime where a model has that form, else in batches of many requests.
 
-While a model computes, requests for it gather; whoever is next computes all of them in one call.
-Nobody waits for company: a request that finds the model idle is computed at once. A call of
-scikit-learn costs nearly the same for one row and for fifty, so that this pays whenever more than
-one caller asks. Batches shrink where one takes longer than BUDGET_S.
+A call of scikit-learn costs nearly the same for one row and for fifty, so requests for one model
+are computed together. Nobody waits for company: what came in one turn of the event loop, or while
+the model computed, is the next batch. A model whose batches are quick computes on the event loop,
+where no thread has to be woken; one that would keep others waiting computes beside it. Batches
+shrink where one takes longer than BUDGET_S.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakKeyDictionary
 
 from mlq.errors import MlqError, UnavailableError
 from mlq.models.package import LoadedModel
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 #: A batch that takes longer makes the next ones smaller.
 BUDGET_S = 0.01
+#: A batch of at most this long computes on the event loop: less than waking a thread delays it.
+QUICK_S = 0.002
 _MOST_ROWS = 2048
 #: Values that are looked at on the event loop; more of them would keep others waiting.
 _INLINE_CELLS = 4096
@@ -34,8 +39,10 @@ Answer: TypeAlias = "tuple[np.ndarray, np.ndarray | None]"
 
 def predict(model: LoadedModel, table: Table, *, with_probabilities: bool) -> Answer:
     """What the model says to `table`. Raises RowsError; StepError by the model."""
-    if model.onnx is not None and (model.has_probabilities or not with_probabilities):
-        return model.onnx.run(table.numbers(), with_probabilities=with_probabilities)
+    if model.onnx is not None or model.bare is not None:
+        answer = model.answer_numbers(table.numbers(), with_probabilities=with_probabilities)
+        if answer is not None:
+            return answer
     frame = table.frame()
     if with_probabilities:
         return model.predict(frame), model.predict_proba(frame)
@@ -50,23 +57,29 @@ class _Asked:
 
 
 class _Queue:
-    """Requests that wait for one model, and how many rows it may take at a time."""
+    """Requests that wait for one model, and what was learned of how long it takes.
+
+    most_rows: of a batch. is_quick: it computes on the event loop. is_busy: somebody computes.
+    """
 
     def __init__(self) -> None:
         self.waiting: deque[_Asked] = deque()
         self.most_rows = 64
+        self.is_quick = False
+        self.is_busy = False
 
     def take(self) -> list[_Asked]:
-        """The next batch: at least one request."""
+        """The next batch: at least one request. Those whose caller has gone are left out."""
         batch, rows = [self.waiting.popleft()], 0
         rows = batch[0].table.count
         while self.waiting and rows + self.waiting[0].table.count <= self.most_rows:
             batch.append(self.waiting.popleft())
             rows += batch[-1].table.count
-        return batch
+        return [asked for asked in batch if not asked.answer.done()]
 
     def adapt(self, seconds: float) -> None:
         """Learn from what a batch took."""
+        self.is_quick = seconds <= QUICK_S
         if seconds > BUDGET_S:
             self.most_rows = max(1, self.most_rows // 2)
         else:
@@ -83,7 +96,8 @@ class Predictions:
         self._lane = lane
         self._capacity = capacity
         self._timeout_s = timeout_s
-        self._queues: dict[int, _Queue] = {}
+        self._queues: WeakKeyDictionary[LoadedModel, _Queue] = WeakKeyDictionary()
+        self._count = 0
         self._drains: set[asyncio.Task[None]] = set()
 
     async def predict(
@@ -96,59 +110,92 @@ class Predictions:
             )
         if model.onnx is not None and table.count * len(table.fields) <= _INLINE_CELLS:
             return predict(model, table, with_probabilities=with_probabilities)
-        loop = asyncio.get_running_loop()
-        asked = _Asked(table, with_probabilities, loop.create_future())
+        asked = _Asked(table, with_probabilities, asyncio.get_running_loop().create_future())
         self._enqueue(model, asked)
+        timer = asyncio.get_running_loop().call_later(self._timeout_s, _give_up, asked.answer)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await asked.answer
+            return await asked.answer
         except TimeoutError:
             raise UnavailableError(
                 f"No answer within {self._timeout_s:g} s.",
                 code="timeout",
                 hint="Ask for fewer rows at a time.",
             ) from None
+        finally:
+            timer.cancel()
+            self._count -= 1
 
     def _enqueue(self, model: LoadedModel, asked: _Asked) -> None:
-        if sum(len(queue.waiting) for queue in self._queues.values()) >= self._capacity:
+        if self._count >= self._capacity:
             raise UnavailableError(
                 "Too many requests wait for the predictions of this server.",
                 code="overloaded",
                 hint="Try again in a second.",
             )
-        queue = self._queues.get(id(model))
-        if queue is not None:
-            queue.waiting.append(asked)
-            return
-        queue = self._queues[id(model)] = _Queue()
+        self._count += 1
+        queue = self._queues.get(model)
+        if queue is None:
+            queue = self._queues[model] = _Queue()
         queue.waiting.append(asked)
-        task = asyncio.create_task(self._drain(model, queue))
-        self._drains.add(task)
-        task.add_done_callback(self._drains.discard)
+        if not queue.is_busy:
+            queue.is_busy = True
+            asyncio.get_running_loop().call_soon(self._begin, model, queue)
+
+    def _begin(self, model: LoadedModel, queue: _Queue) -> None:
+        """Compute what came in this turn of the loop, here or beside it."""
+        if not queue.is_quick:
+            task = asyncio.create_task(self._drain(model, queue))
+            self._drains.add(task)
+            task.add_done_callback(self._drains.discard)
+            return
+        began = time.perf_counter()
+        if batch := queue.take():
+            _tell(batch, _answer_all(model, batch))
+            queue.adapt(time.perf_counter() - began)
+        queue.is_busy = bool(queue.waiting)
+        if queue.is_busy:
+            asyncio.get_running_loop().call_soon(self._begin, model, queue)
 
     async def _drain(self, model: LoadedModel, queue: _Queue) -> None:
-        """Compute what waits for a model, until nothing does."""
-        loop = asyncio.get_running_loop()
+        """Compute beside the loop what waits for a model, until nothing does."""
         try:
             while queue.waiting:
-                batch = [asked for asked in queue.take() if not asked.answer.done()]
+                batch = queue.take()
                 if not batch:
                     continue
-                began = loop.time()
+                answers: Sequence[Answer | Exception]
                 try:
-                    answers = await self._lane.start(_answer_all, model, batch)
+                    answers, seconds = await self._lane.start(_time_all, model, batch)
                 except Exception as error:  # the lane is full, or closed
                     answers = [error] * len(batch)
-                queue.adapt(loop.time() - began)
-                for asked, answer in zip(batch, answers, strict=True):
-                    if asked.answer.done():  # whoever asked has gone
-                        continue
-                    if isinstance(answer, Exception):
-                        asked.answer.set_exception(answer)
-                    else:
-                        asked.answer.set_result(answer)
+                else:
+                    queue.adapt(seconds)
+                _tell(batch, answers)
         finally:
-            self._queues.pop(id(model), None)
+            queue.is_busy = False
+
+
+def _give_up(answer: asyncio.Future[Answer]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
+
+
+def _tell(batch: Sequence[_Asked], answers: Sequence[Answer | Exception]) -> None:
+    for asked, answer in zip(batch, answers, strict=True):
+        if asked.answer.done():  # whoever asked has gone
+            continue
+        if isinstance(answer, Exception):
+            asked.answer.set_exception(answer)
+        else:
+            asked.answer.set_result(answer)
+
+
+def _time_all(
+    model: LoadedModel, batch: Sequence[_Asked]
+) -> tuple[list[Answer | Exception], float]:
+    """As `_answer_all`, and the seconds that it computed."""
+    began = time.perf_counter()
+    return _answer_all(model, batch), time.perf_counter() - began
 
 
 def _answer_all(model: LoadedModel, batch: Sequence[_Asked]) -> list[Answer | Exception]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -63,8 +62,11 @@ class Table:
 
         flat = list(chain.from_iterable(self.values))
         if _PLAIN_NUMBERS.issuperset(map(type, flat)):
-            with suppress(OverflowError):
+            try:
                 values = np.array(flat, dtype=np.float64)
+            except OverflowError:
+                pass  # `frame` says where
+            else:
                 if np.isfinite(values).all():
                     return values.reshape(len(self.values), len(self.fields))
         return np.asarray(self.frame().to_numpy(dtype=np.float64))
@@ -111,9 +113,10 @@ def _pick_all(signature: Signature, rows: list[Any]) -> list[tuple[Any, ...]] | 
     width = len(signature.inputs)
     if not width or [*map(len, rows)].count(width) != len(rows):
         return None
-    with suppress(KeyError):
+    try:
         return [*map(signature.pick, rows)]
-    return None
+    except KeyError:
+        return None
 
 
 def from_table(

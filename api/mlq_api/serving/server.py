@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from starlette.requests import Request
@@ -132,21 +131,18 @@ class Serving:
     ) -> tuple[str, Target]:
         """The deployment that answers a request, as `routes.choose`."""
         self._require_table()
-        draw = partial(
-            routes.choose,
-            endpoint=endpoint,
-            deployment=deployment,
-            random=self.random,
-            session=session,
-        )
         table = self.watcher.table
         try:
-            return draw(table)
+            return routes.choose(
+                table, endpoint, deployment=deployment, random=self.random, session=session
+            )
         except (NotFoundError, UnavailableError):
             newer = await self._read_newer(table)
             if newer is None:
                 raise
-        return draw(newer)
+        return routes.choose(
+            newer, endpoint, deployment=deployment, random=self.random, session=session
+        )
 
     def draw_mirrors(self, endpoint: str) -> list[tuple[str, Target]]:
         """The deployments that get a copy of a request that came just now."""
