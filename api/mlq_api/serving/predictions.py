@@ -1,7 +1,7 @@
-"""Predictions: by ONNX Runtime where a model has that form, else in batches of many requests.
+"""Predictions in batches of many requests.
 
-A call of scikit-learn costs nearly the same for one row and for fifty, so requests for one model
-are computed together. Nobody waits for company: what came in one turn of the event loop, or while
+A call of scikit-learn, and of ONNX Runtime too, costs nearly the same for one row and for fifty, so
+requests for one model are computed together. Nobody waits for company: what came in one turn of the event loop, or while
 the model computed, is the next batch. A model whose batches are quick computes on the event loop,
 where no thread has to be woken; one that would keep others waiting computes beside it. Batches
 shrink where one takes longer than BUDGET_S.
@@ -30,8 +30,6 @@ BUDGET_S = 0.01
 #: A batch of at most this long computes on the event loop: less than waking a thread delays it.
 QUICK_S = 0.002
 _MOST_ROWS = 2048
-#: Values that are looked at on the event loop; more of them would keep others waiting.
-_INLINE_CELLS = 4096
 
 #: Predictions, shape (rows,), and probabilities, shape (rows, classes), where they were asked for.
 Answer: TypeAlias = "tuple[np.ndarray, np.ndarray | None]"
@@ -89,7 +87,7 @@ class _Queue:
 class Predictions:
     """Predictions on an event loop. lane: the threads that compute.
 
-    capacity: requests that wait at most; timeout_s: how long one waits.
+    capacity: requests that wait at most; timeout_s: how long a batch may compute.
     """
 
     def __init__(self, lane: Lane, *, capacity: int, timeout_s: float) -> None:
@@ -108,21 +106,11 @@ class Predictions:
             return await self._lane.call(
                 predict, model, table, with_probabilities=with_probabilities
             )
-        if model.onnx is not None and table.count * len(table.fields) <= _INLINE_CELLS:
-            return predict(model, table, with_probabilities=with_probabilities)
         asked = _Asked(table, with_probabilities, asyncio.get_running_loop().create_future())
         self._enqueue(model, asked)
-        timer = asyncio.get_running_loop().call_later(self._timeout_s, _give_up, asked.answer)
         try:
             return await asked.answer
-        except TimeoutError:
-            raise UnavailableError(
-                f"No answer within {self._timeout_s:g} s.",
-                code="timeout",
-                hint="Ask for fewer rows at a time.",
-            ) from None
         finally:
-            timer.cancel()
             self._count -= 1
 
     def _enqueue(self, model: LoadedModel, asked: _Asked) -> None:
@@ -163,21 +151,27 @@ class Predictions:
                 batch = queue.take()
                 if not batch:
                     continue
-                answers: Sequence[Answer | Exception]
                 try:
-                    answers, seconds = await self._lane.start(_time_all, model, batch)
+                    async with asyncio.timeout(self._timeout_s):
+                        answers, seconds = await self._lane.start(_time_all, model, batch)
+                except TimeoutError:
+                    behind = [*batch, *queue.waiting]  # they would wait as long again
+                    queue.waiting.clear()
+                    _tell(behind, [self._too_slow() for _ in behind])
                 except Exception as error:  # the lane is full, or closed
-                    answers = [error] * len(batch)
+                    _tell(batch, [error] * len(batch))
                 else:
                     queue.adapt(seconds)
-                _tell(batch, answers)
+                    _tell(batch, answers)
         finally:
             queue.is_busy = False
 
-
-def _give_up(answer: asyncio.Future[Answer]) -> None:
-    if not answer.done():
-        answer.set_exception(TimeoutError())
+    def _too_slow(self) -> UnavailableError:
+        return UnavailableError(
+            f"No answer within {self._timeout_s:g} s.",
+            code="timeout",
+            hint="Ask for fewer rows at a time.",
+        )
 
 
 def _tell(batch: Sequence[_Asked], answers: Sequence[Answer | Exception]) -> None:
