@@ -20,6 +20,8 @@ from benchmarks.serving.process import Server, free_port, request_of
 _APPS = Path(__file__).parent / "apps"
 #: What all of them need to read the model that was made here.
 _SHARED = ("numpy", "pandas", "scikit-learn")
+#: How long one command may take that makes an environment or saves a model.
+_PATIENCE_S = 300
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,10 @@ class Peer:
 
 
 def _run(command: list[str], cwd: Path | None = None) -> None:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"{' '.join(command[:4])} … took over {_PATIENCE_S} s") from None
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[:4])} …: {done.stderr.strip()[-800:]}")
 

@@ -11,11 +11,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 #: The same for every server: what runs in parallel are requests.
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+#: Longer than this no measurement waits for the last answers.
+_SILENCE_S = 30
+#: Fields of /proc/PID/stat behind the command: the session, user time; system time follows it.
+_SESSION, _USER = 3, 11
 
 
 def free_port() -> int:
@@ -60,6 +66,16 @@ class Server:
         tail = self._log.read_text(errors="replace")[-1500:]
         raise RuntimeError(f"it does not answer: {said}\n{tail}")
 
+    def cpu_s(self) -> float:
+        """CPU time of it and of what it started, in seconds."""
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                fields = stat.read_text().rpartition(")")[2].split()
+                if int(fields[_SESSION]) == self._process.pid:
+                    ticks += int(fields[_USER]) + int(fields[_USER + 1])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         """End it and what it started."""
         for sent in (signal.SIGTERM, signal.SIGKILL):
@@ -95,15 +111,21 @@ def ask(port: int, request: bytes, *, timeout_s: float = 30) -> tuple[int, bytes
 
 
 def load(port: int, request: bytes, *, connections: int, seconds: float) -> dict[str, Any]:
-    """Load by a process of its own for `seconds`; see `benchmarks.serving.load`."""
+    """Load by a process of its own for `seconds`; see `benchmarks.serving.load`.
+
+    Raises RuntimeError where answers stay away for _SILENCE_S.
+    """
     command = [sys.executable, "-m", "benchmarks.serving.load", str(port), str(connections)]
-    done = subprocess.run(
-        [*command, str(seconds)],
-        input=request,
-        stdout=subprocess.PIPE,
-        timeout=seconds + 60,
-        check=True,
-    )
+    try:
+        done = subprocess.run(
+            [*command, str(seconds)],
+            input=request,
+            stdout=subprocess.PIPE,
+            timeout=seconds + _SILENCE_S,
+            check=True,
+        )
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
+        raise RuntimeError(f"{connections} connections got no answers: {error}") from None
     return dict(json.loads(done.stdout))
 
 
