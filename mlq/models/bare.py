@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def strip(pipeline: Any, example: pd.DataFrame, *, has_probabilities: bool) -> B
     """
     import numpy as np
 
-    bare = BareModel(_without_names(pipeline))
+    bare = BareModel(without_names(pipeline))
     values = example.to_numpy(dtype=np.float64)
     try:
         with warnings.catch_warnings():
@@ -59,7 +60,8 @@ def strip(pipeline: Any, example: pd.DataFrame, *, has_probabilities: bool) -> B
     return bare
 
 
-def _without_names(estimator: Any) -> Any:
+def without_names(estimator: Any) -> Any:
+    """A copy that knows its columns by place, and leaves out typing that changes no numbers."""
     from sklearn.base import BaseEstimator
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
@@ -70,13 +72,21 @@ def _without_names(estimator: Any) -> Any:
     bare.__dict__.pop("feature_names_in_", None)
     if isinstance(bare, Pipeline):
         bare.steps = [
-            (name, _without_names(step)) for name, step in bare.steps if not _is_typing(step)
+            (name, without_names(step)) for name, step in bare.steps if not _is_typing(step)
         ]
     if isinstance(bare, ColumnTransformer):
+        places = {name: at for at, name in enumerate(getattr(estimator, "feature_names_in_", ()))}
         bare.transformers_ = [
-            (name, _without_names(part), columns) for name, part, columns in bare.transformers_
+            (name, without_names(part), _places(columns, places))
+            for name, part, columns in bare.transformers_
         ]
     return bare
+
+
+def _places(columns: Any, places: Mapping[Any, int]) -> Any:
+    if isinstance(columns, str) or not isinstance(columns, Iterable):
+        return columns
+    return [places.get(column, column) for column in columns]
 
 
 def _is_typing(step: Any) -> bool:

@@ -9,12 +9,13 @@ order of the signature, missing values as NaN.
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mlq.models.bare import without_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,7 +137,7 @@ def _convert(pipeline: Any, *, width: int, has_probabilities: bool) -> bytes:
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import DoubleTensorType
 
-    bare = _without_names(pipeline)
+    bare = without_names(pipeline)
     options: Mapping[int, Any] = {id(bare): {"zipmap": False}} if has_probabilities else {}
     converted = convert_sklearn(
         bare,
@@ -147,30 +148,6 @@ def _convert(pipeline: Any, *, width: int, has_probabilities: bool) -> bytes:
         custom_conversion_functions=_converters(),
     )
     return bytes(converted.SerializeToString())
-
-
-def _without_names(pipeline: Any) -> Any:
-    """The pipeline on one tensor: typing of raw columns left out, names of columns as places."""
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import Pipeline
-
-    from mlq.models.transformers import Columns
-
-    if not isinstance(pipeline, Pipeline):
-        return pipeline
-    steps = list(pipeline.steps)
-    if isinstance(steps[0][1], Columns):
-        steps = steps[1:]
-    name, first = steps[0]
-    if isinstance(first, ColumnTransformer):
-        first = copy.copy(first)
-        places = {column: place for place, column in enumerate(first.feature_names_in_)}
-        first.transformers_ = [
-            (label, part, [places.get(column, column) for column in columns])
-            for label, part, columns in first.transformers_
-        ]
-        steps[0] = (name, first)
-    return Pipeline(steps)
 
 
 def _shapes() -> dict[type, Any]:

@@ -1,10 +1,10 @@
 """Predictions in batches of many requests.
 
 A call of scikit-learn, and of ONNX Runtime too, costs nearly the same for one row and for fifty, so
-requests for one model are computed together. Nobody waits for company: what came in one turn of the event loop, or while
-the model computed, is the next batch. A model whose batches are quick computes on the event loop,
-where no thread has to be woken; one that would keep others waiting computes beside it. Batches
-shrink where one takes longer than BUDGET_S.
+requests for one model are computed together. Nobody waits for company: what came in one turn of the
+event loop, or while the model computed, is the next batch. A model whose batches are quick computes
+on the event loop, where no thread has to be woken; one that would keep others waiting computes
+beside it. Batches shrink where one takes longer than BUDGET_S.
 """
 
 from __future__ import annotations

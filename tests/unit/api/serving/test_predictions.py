@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -63,6 +64,49 @@ def test_requests_that_come_together_are_one_call_and_get_their_own_rows(lane: L
         [4.0],
     ]
     assert echo.calls == [4]
+
+
+def test_a_quick_model_computes_on_the_event_loop_from_then_on(lane: Lane) -> None:
+    threads: list[str] = []
+
+    class Noting(Echo):
+        def predict(self, frame: pd.DataFrame) -> np.ndarray:
+            threads.append(threading.current_thread().name)
+            return super().predict(frame)
+
+    model = LoadedModel(Noting(), SIGNATURE, "regression")
+
+    async def ask() -> None:
+        predictions = Predictions(lane, capacity=64, timeout_s=30)
+        while threads[-1:] != ["MainThread"]:  # its first call may have been a slow one
+            await predictions.predict(model, table(1.0), with_probabilities=False)
+
+    asyncio.run(ask())
+    assert threads[0] != "MainThread"
+
+
+def test_a_model_that_hangs_is_given_up(lane: Lane) -> None:
+    goes_on = threading.Event()
+
+    class Hanging(Echo):
+        def predict(self, frame: pd.DataFrame) -> np.ndarray:
+            goes_on.wait(60)
+            return super().predict(frame)
+
+    model = LoadedModel(Hanging(), SIGNATURE, "regression")
+
+    async def ask() -> list[Answer | BaseException]:
+        predictions = Predictions(lane, capacity=64, timeout_s=0.1)
+        try:
+            asking = (
+                predictions.predict(model, table(1.0), with_probabilities=False) for _ in range(3)
+            )
+            return list(await asyncio.gather(*asking, return_exceptions=True))
+        finally:
+            goes_on.set()
+
+    answers = asyncio.run(ask())
+    assert [one.code for one in answers if isinstance(one, MlqError)] == ["timeout"] * 3
 
 
 def test_one_that_is_refused_harms_no_other(lane: Lane) -> None:
