@@ -82,7 +82,7 @@ def _of_name(
 
 
 of_data = _of_name("data", creates=frozenset({"POST"}))
-of_model = _of_name("model")
+of_model = _of_name("model", creates=frozenset({"POST"}))
 of_endpoint = _of_name("endpoint")
 of_batch = _of_name("batch", creates=frozenset({"PUT"}))
 of_environment = _of_name("environment")

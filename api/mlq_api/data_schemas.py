@@ -19,6 +19,10 @@ class NewDataImport(BaseModel):
     keep: bool = Field(default=True, alias="copy", description="Keep a copy in the store.")
     file_name: str | None = Field(default=None, max_length=255)
     description: str = Field(default="", max_length=10_000)
+    tags: dict[str, str] = Field(default={}, max_length=100)
+    version: int | None = Field(
+        default=None, ge=1, lt=2**31, description="Its number; the next when left out."
+    )
 
 
 class PreviewColumn(BaseModel):

@@ -272,9 +272,13 @@ class NewDataVersion(BaseModel):
 
     model_config = _example(digest=_DIGEST, type="uri_file", file_name="churn.csv")
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
-    type: Literal["uri_file", "uri_folder"] = "uri_file"
+    type: Literal["uri_file", "uri_folder", "mltable"] = "uri_file"
     file_name: str = Field(default="data", max_length=255)
     description: str = Field(default="", max_length=10_000)
+    tags: dict[str, str] = Field(default={}, max_length=100)
+    version: int | None = Field(
+        default=None, ge=1, lt=2**31, description="Its number; the next when left out."
+    )
 
 
 class DataAsset(BaseModel):
@@ -284,6 +288,19 @@ class DataAsset(BaseModel):
     name: str
     latest_version: int
     latest: DataVersion | None = None
+
+
+class NewModelVersion(BaseModel):
+    """Registers a folder that was stored with `PUT /v1/trees`."""
+
+    model_config = _example(digest=_DIGEST, type="mlflow_model")
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    type: Literal["mlflow_model", "custom_model", "triton_model"] = "mlflow_model"
+    description: str = Field(default="", max_length=10_000)
+    tags: dict[str, str] = Field(default={}, max_length=100)
+    version: int | None = Field(
+        default=None, ge=1, lt=2**31, description="Its number, which must be the next."
+    )
 
 
 class ModelVersion(BaseModel):

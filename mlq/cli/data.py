@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mlq.cli.context import confirm, open_client, reference, split_version
 from mlq.cli.output import Column, Output, make_console, output_option
+
+if TYPE_CHECKING:
+    from mlq.client.documents import DataVersion
 
 
 @click.group()
@@ -17,7 +21,14 @@ def data() -> None:
 
 
 @data.command()
-@reference("NAME", "Name of the dataset.")
+@click.argument("ref", required=False, metavar="NAME")
+@click.option("-n", "--name", "named", metavar="NAME", help="Name of the dataset.")
+@click.option(
+    "-f",
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Data file of Azure's schema, in place of all that follows.",
+)
 @click.option(
     "-p",
     "--path",
@@ -35,7 +46,9 @@ def data() -> None:
 @click.option("-d", "--description", help="Shown with the version.")
 @output_option
 def create(
-    ref: str,
+    ref: str | None,
+    named: str | None,
+    file: Path | None,
     path: Path | None,
     url: str | None,
     copy: bool | None,
@@ -43,6 +56,15 @@ def create(
     output: Output,
 ) -> None:
     """Register a file or folder as the next version; identical bytes keep the one they have."""
+    if file is not None:
+        if any(given is not None for given in (ref, named, path, url, copy, description)):
+            raise click.UsageError("--file says it all: give nothing else.")
+        version = _create_of_file(file)
+        output.one(version, name=version["id"])
+        return
+    name = ref if ref is not None else named
+    if name is None or (ref is not None and named is not None):
+        raise click.UsageError("Give the NAME once, or --file.")
     if (path is None) == (url is None):
         raise click.UsageError("Give either --path or --url.")
     if path is not None and copy is not None:
@@ -55,12 +77,39 @@ def create(
         )
     with open_client() as client:
         if path is not None:
-            version = client.data.create(ref, path, description=description)
+            version = client.data.create(name, path, description=description)
         else:
             version = client.data.import_url(
-                ref, str(url), copy=copy is not False, description=description
+                name, str(url), copy=copy is not False, description=description
             )
     output.one(version, name=version["id"])
+
+
+def _create_of_file(file: Path) -> DataVersion:
+    from mlq.cli.asset_file import find_local, read_file
+    from mlq.cli.job_file import placed
+    from mlq.spec.asset_files import DataFile, read_asset
+
+    document = read_file(file)
+    asset = read_asset(document, DataFile)
+    path = find_local(document, base=file.parent, type=asset.type)
+    with open_client() as client, placed(document):
+        if path is None:
+            return client.data.import_url(
+                asset.name,
+                asset.path,
+                description=asset.description,
+                tags=asset.tags,
+                version=asset.version,
+            )
+        return client.data.create(
+            asset.name,
+            path,
+            type=asset.type,
+            description=asset.description,
+            tags=asset.tags,
+            version=asset.version,
+        )
 
 
 @data.command("list")

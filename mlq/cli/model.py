@@ -25,6 +25,41 @@ def model() -> None:
     """Registered models: promote, roll back, download."""
 
 
+@model.command()
+@click.option(
+    "-f",
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="Model file of Azure's schema (YAML or JSON).",
+)
+@output_option
+def create(file: Path, output: Output) -> None:
+    """Register a folder or file as the next version of the model that the file names.
+
+    The bytes of the newest version keep its number.
+    """
+    from mlq.cli.asset_file import find_local, read_file, refuse_address
+    from mlq.cli.job_file import placed
+    from mlq.spec.asset_files import ModelFile, read_asset
+
+    document = read_file(file)
+    asset = read_asset(document, ModelFile)
+    path = find_local(document, base=file.parent, type=asset.type)
+    if path is None:
+        refuse_address(document)
+    with open_client() as client, placed(document):
+        made = client.models.create(
+            asset.name,
+            path,
+            type=asset.type,
+            description=asset.description,
+            tags=asset.tags,
+            version=asset.version,
+        )
+    output.one(made, name=made["uri"])
+
+
 @model.command("list")
 @click.option("-n", "--name", help="The versions of this model, newest first.")
 @click.option("-r", "--max-results", type=click.IntRange(1), default=50, show_default=True)

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 from mlq.client.documents import AliasMove, DataAsset, DataVersion, Job, Model, ModelVersion
 from mlq.client.downloads import save, save_tree
-from mlq.client.folders import upload_folder
+from mlq.client.folders import take_folder, upload_folder
 from mlq.client.paths import locate
 from mlq.client.session import Session
-from mlq.client.snapshots import Snapshot, send
+from mlq.client.snapshots import Snapshot, send, take
 from mlq.client.uploads import Progress, upload, upload_bytes
 from mlq.errors import NotFoundError, SpecError, SpecProblem
 from mlq.spec import BUILTIN, Component, JobTemplate, find_builtin, parse_component
@@ -70,20 +70,26 @@ class Data:
         path: Path,
         *,
         description: str | None = None,
+        type: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        version: int | None = None,
         progress: Progress = lambda size: None,
     ) -> DataVersion:
-        """Register a local file or folder as the next version.
+        """Register a local file or folder as the next version, or as the number `version`.
 
-        Identical bytes keep the version they have. Raises as `upload` and `upload_folder` do.
+        type: of a folder also `mltable`. Identical bytes keep the version they have. Raises as
+        `upload` and `upload_folder` do.
         """
         check_name(name)
         send = upload_folder if path.is_dir() else upload
         digest = send(self._session, path, progress=progress)
         body = {
             "digest": digest,
-            "type": "uri_folder" if path.is_dir() else "uri_file",
+            "type": type or ("uri_folder" if path.is_dir() else "uri_file"),
             "file_name": path.resolve().name or name,
             "description": description,
+            "tags": dict(tags) if tags else None,
+            "version": version,
         }
         body = {key: value for key, value in body.items() if value is not None}
         return cast(
@@ -91,14 +97,27 @@ class Data:
         )
 
     def import_url(
-        self, name: str, url: str, *, copy: bool = True, description: str | None = None
+        self,
+        name: str,
+        url: str,
+        *,
+        copy: bool = True,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        version: int | None = None,
     ) -> DataVersion:
         """Register what the server finds at `url`: http(s), s3, or a file that it shares.
 
         copy: keep the bytes in the store; without, they are read where they are.
         """
         check_name(name)
-        body = {"url": url, "copy": copy, "description": description or ""}
+        body = {
+            "url": url,
+            "copy": copy,
+            "description": description or "",
+            "tags": dict(tags or {}),
+            "version": version,
+        }
         answer = self._session.json(
             "POST", f"/v1/data/{name}/import", json=body, timeout_s=_READING_S
         )
@@ -189,6 +208,35 @@ class Models:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    def create(
+        self,
+        name: str,
+        path: Path,
+        *,
+        type: str = "mlflow_model",
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        version: int | None = None,
+    ) -> ModelVersion:
+        """Register a local folder, or a file alone, as the next version of a model.
+
+        type: mlflow_model, custom_model or triton_model. The bytes of the newest version keep it.
+        """
+        check_name(name)
+        snapshot = take_folder(path) if path.is_dir() else take([(path.name, path)])
+        send(self._session, snapshot)
+        body = {
+            "digest": snapshot.digest,
+            "type": type,
+            "description": description,
+            "tags": dict(tags or {}),
+            "version": version,
+        }
+        return cast(
+            ModelVersion,
+            self._session.json("POST", locate("/v1/models/{}/versions", name), json=body),
+        )
 
     def list(self, *, limit: int | None = 50) -> list[Model]:
         """All models."""

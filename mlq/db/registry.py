@@ -192,10 +192,13 @@ def add_tree(conn: Connection, digest: str, size_bytes: int) -> None:
 # data
 
 
-def insert_data(conn: Connection, **columns: Any) -> DataVersion | None:
-    """Insert the next version of `columns["name"]`; None when another transaction was first.
+def insert_data(
+    conn: Connection, *, version: int | None = None, **columns: Any
+) -> DataVersion | None:
+    """Insert a version of `columns["name"]`; None when another transaction was first.
 
-    The loser waits for the winner's commit, and sees its row in the next statement.
+    version: its number, the next by default. The loser waits for the winner's commit, and sees its
+    row in the next statement.
     """
     highest = [
         select(func.coalesce(func.max(number), 0)).where(name == columns["name"]).scalar_subquery()
@@ -207,7 +210,7 @@ def insert_data(conn: Connection, **columns: Any) -> DataVersion | None:
     following = case((highest[0] > highest[1], highest[0]), else_=highest[1]) + 1
     statement = (
         conflict_insert(conn, data_versions)
-        .values(id=new_id(), version=following, created_at=now(), **columns)
+        .values(id=new_id(), version=version or following, created_at=now(), **columns)
         .on_conflict_do_nothing()
         .returning(data_versions)
     )
@@ -222,6 +225,14 @@ def find_data(conn: Connection, name: str, *, version: int | None = None) -> Dat
         query = query.where(data_versions.c.version == version)
     row = conn.execute(query.order_by(data_versions.c.version.desc()).limit(1)).first()
     return None if row is None else _make(DataVersion, row)
+
+
+def is_data_number_taken(conn: Connection, name: str, version: int) -> bool:
+    """Whether a version of a data asset has this number, or one that was deleted may have had."""
+    deleted = select(data_numbers.c.last_version).where(data_numbers.c.name == name)
+    return find_data(conn, name, version=version) is not None or version <= (
+        conn.scalar(deleted) or 0
+    )
 
 
 def find_data_digest(conn: Connection, name: str, *, digest: str) -> DataVersion | None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from mlq.db import events, registry
 from mlq.db.registry import Artifact, DataVersion
-from mlq.errors import NotFoundError, nearest
+from mlq.errors import ConflictError, NotFoundError, nearest
 from mlq.service import projects
 from mlq.service.names import check_digest, check_name, check_text, invalid
 
@@ -28,13 +28,15 @@ def create_version(
     tags: Mapping[str, str] | None = None,
     project: str | None = None,
     source: str | None = None,
+    version: int | None = None,
 ) -> tuple[DataVersion, bool]:
     """Register stored bytes as the next version of `name`, or find the version that they are.
 
     digest: of a blob for uri_file, of a tree otherwise; the caller has stored it.
-    source: the address that it came from.
+    source: the address that it came from. version: the number that it is to have.
     Returns the version and whether it is new.
-    Raises MlqError (code `invalid`), ConflictError where the name is another project's.
+    Raises MlqError (code `invalid`), ConflictError where the name is another project's, or the
+    number another version's.
     """
     check_name(name, what="data asset")
     check_digest(digest)
@@ -53,9 +55,20 @@ def create_version(
     while True:
         # Whoever loses a race for a number finds the winner's row, or takes the next number.
         if found := registry.find_data_digest(conn, name, digest=digest):
+            if version not in (None, found.version):
+                raise ConflictError(
+                    f"These bytes are {found.id} already.",
+                    hint="Identical bytes are one version: leave `version` out, or name that one.",
+                )
             return found, False
+        if version is not None and registry.is_data_number_taken(conn, name, version):
+            raise ConflictError(
+                f"mlq:{name}:{version} has other bytes, or was deleted.",
+                hint="Versions do not change: write another `version`, or none.",
+            )
         made = registry.insert_data(
             conn,
+            version=version,
             name=name,
             digest=digest,
             type=type,

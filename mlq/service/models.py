@@ -93,6 +93,46 @@ def register(
     return version
 
 
+def add(
+    conn: Connection,
+    *,
+    name: str,
+    digest: str,
+    size_bytes: int,
+    actor: str,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+    project: str | None = None,
+    version: int | None = None,
+) -> tuple[ModelVersion, bool]:
+    """Register a package that somebody sent, or find the version that it is; and whether it is new.
+
+    It is the newest version where that has the same bytes. version: the number that it is to have.
+    Raises as `register` does; ConflictError where that number is not the next.
+    """
+    projects.own_name(conn, "model", name, project)
+    last = registry.lock_model(conn, name) or 0
+    there = registry.find_model_version(conn, name, version or last)
+    if there is not None and there.digest == digest:
+        return there, False
+    if version not in (None, last + 1):
+        raise ConflictError(
+            f"Version {version} of '{name}' cannot be made: the next is {last + 1}.",
+            hint="Versions do not change, and count up: leave `version` out.",
+        )
+    made = register(
+        conn,
+        name=name,
+        digest=digest,
+        size_bytes=size_bytes,
+        actor=actor,
+        description=description,
+        tags=tags,
+        project=project,
+    )
+    return made, True
+
+
 def create(conn: Connection, name: str, *, description: str, actor: str) -> Model:
     """Make a model that has no version yet. Raises ConflictError where there is one of that name.
 

@@ -6,10 +6,8 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,64 +16,19 @@ import pytest
 from mlq.data import demo_file
 from mlq.onemachine.home import find_holder
 from mlq.onemachine.ports import find_free_port, is_free
+from tests.acceptance.shell import Shell
 
 JOBS = Path(__file__).parent / "jobs"
 PIPELINE = Path(sys.modules["mlq"].__path__[0]) / "data" / "penguins.yml"
 pytestmark = pytest.mark.timeout(300)
 
 
-@dataclass
-class Shell:
-    """A terminal's environment: MLQ_HOME and perhaps a token."""
-
-    home: Path
-    token: str | None = None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        env = {k: v for k, v in os.environ.items() if not k.startswith("MLQ_")}
-        env["MLQ_HOME"] = str(self.home)
-        return env if self.token is None else {**env, "MLQ_TOKEN": self.token}
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start `mlq ARGUMENTS`, its output in pipes."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "mlq.cli", *arguments],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run `mlq ARGUMENTS` to its end, which must be `code`."""
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=180)
-        done = subprocess.CompletedProcess(arguments, process.returncode, out, err)
-        assert done.returncode == code, f"{arguments}\nstdout: {out}\nstderr: {err}"
-        return done
-
-    def json(self, *arguments: str) -> Any:
-        """The JSON that `mlq ARGUMENTS -o json` prints."""
-        return json.loads(self.run(*arguments, "-o", "json").stdout)
-
-
 @pytest.fixture(scope="module")
 def mlq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A shell beside a running `mlq up`."""
     shell = Shell(tmp_path_factory.mktemp("up") / "home")
-    up = shell.start(
-        "up", "-o", "json", "--port", str(find_free_port()), "--workers", "2", "--no-flower"
-    )
-    assert up.stdout is not None
-    try:
-        ready = up.stdout.readline()
-        if not ready:
-            pytest.fail(f"mlq up ended: {up.communicate()[1]}")
+    with shell.up("--workers", "2"):
         yield shell
-    finally:
-        up.terminate()
-        up.communicate(timeout=150)
 
 
 def write(folder: Path, *lines: str) -> str:

@@ -97,7 +97,7 @@ jobs:
     ),
     Rule(
         "range",
-        r"takes at (least|most)|takes one of",
+        r"takes at (least|most)|takes one of|is greater than max_value",
         "A value lies within `min`, `max` and `enum` of its input.",
         """\
 type: pipeline
@@ -278,6 +278,18 @@ jobs:
         "A component needs no name where it is used from its file.",
         f"type: command\n{_COMMAND}",
         is_component=True,
+    ),
+    Rule(
+        "limits left out",
+        r"^limits: Missing data",
+        "A sweep over a grid ends by itself: it needs no `limits`.",
+        f"""\
+type: sweep
+trial: {{command: "echo ${{{{search_space.rate}}}}", {_ENVIRONMENT}}}
+search_space: {{rate: {{type: choice, values: [1, 2]}}}}
+sampling_algorithm: grid
+objective: {{goal: maximize, primary_metric: score}}
+""",
     ),
     Rule(
         "not looked into",

@@ -16,12 +16,14 @@ from mlq.errors import SpecError, SpecProblem
 from mlq.spec import (
     Component,
     Document,
+    EnvironmentTemplate,
     JobTemplate,
     Plan,
     check_component,
     compile_job,
     find_builtin,
     parse_component,
+    parse_environment,
     read_document,
 )
 from tests.oracle.files import CORPUS, read
@@ -40,9 +42,11 @@ def plan_of(data: Mapping[str, Any], path: Path) -> Plan | None:
     """What mlq makes of a job; None for a component. Raises SpecError."""
     final = localized(data, path)
     if path.parent.name == "components":
-        check_component(final, components=find_component)
+        check_component(final, components=find_component, environments=find_environment)
         return None
-    return compile_job(final, computes=None, components=find_component)
+    return compile_job(
+        final, computes=None, components=find_component, environments=find_environment
+    )
 
 
 def localized(data: Mapping[str, Any], path: Path) -> Document:
@@ -59,6 +63,15 @@ def find_component(reference: str) -> Component | JobTemplate | None:
     name, _ = parse_component(reference)
     definition = _registered().get(name)
     return find_builtin(reference) if definition is None else JobTemplate(name, "1", definition)
+
+
+def find_environment(reference: str) -> EnvironmentTemplate | None:
+    """The environment of the corpus, as if registered."""
+    definition = read(CORPUS / "assets" / "environment_fruit.yml")
+    if parse_environment(reference).name != definition["name"]:
+        return None
+    conda = read(CORPUS / "src" / "conda.yml")
+    return EnvironmentTemplate("mlq:fruit", "1", {**definition, "conda_file": conda})
 
 
 @cache

@@ -132,6 +132,8 @@ async def create_version(
         if registry.data_kind(new.type) == "tree":
             tree = await server.files.call(_tree_of, server, new.digest)
             await _require_blob(request, *{entry.digest for entry in tree.entries})
+        if new.type == "mltable" and all(entry.path != "MLTable" for entry in tree.entries):
+            raise MlqError("An mltable is a folder with a file MLTable in it.", code="invalid")
         size = await server.files.call(_size_of, server, new)
     else:
         blob = await store_body(request, server)
@@ -148,6 +150,8 @@ async def create_version(
         size_bytes=size,
         actor=actor,
         description=new.description,
+        tags=new.tags,
+        version=new.version,
         project=project_of(request),
     )
     return json_response(

@@ -61,6 +61,8 @@ async def import_version(request: Request, name: Name) -> Response:
         size_bytes=found.size_bytes,
         actor=principal_of(request).name,
         description=new.description,
+        tags=new.tags,
+        version=new.version,
         project=project_of(request),
         source=source.shown,
     )

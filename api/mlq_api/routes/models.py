@@ -7,10 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection
 
+from mlq.db.projects import DEFAULT
 from mlq.db.registry import AliasMove as MoveRow
 from mlq.db.registry import Model as ModelRow
 from mlq.db.registry import ModelVersion as VersionRow
+from mlq.errors import MlqError, NotFoundError
 from mlq.service import models as service
+from mlq.service import trees
 from mlq_api.access import OF_MODEL, project_of
 from mlq_api.auth import principal_of
 from mlq_api.bodies import parse
@@ -23,6 +26,7 @@ from mlq_api.schemas import (
     AliasMove,
     Model,
     ModelVersion,
+    NewModelVersion,
     Page,
     Promotion,
     Rollback,
@@ -77,6 +81,44 @@ async def list_versions(
             limit=limit,
             cursors=[row.version for row in rows],
         )
+    )
+
+
+@router.post(
+    "/{name}/versions",
+    status_code=201,
+    response_model=ModelVersion,
+    responses={200: {"model": ModelVersion, "description": "These bytes are a version already."}},
+    summary="Register a model",
+    openapi_extra=takes(NewModelVersion),
+)
+async def create_version(request: Request, name: Name) -> Response:
+    """A folder that was stored with `PUT /v1/trees`; `mlq:register` does so in a pipeline."""
+    server, project = server_of(request), project_of(request)
+    new = parse(NewModelVersion, await request.body())
+    if not await server.write(trees.has_tree, new.digest, project=project):
+        raise NotFoundError(
+            f"There is no folder {new.digest}.",
+            hint=f"Send its list with PUT /v1/trees/{new.digest}.",
+        )
+    tree = await server.files.call(server.store.tree, new.digest)
+    if new.type == "mlflow_model" and all(entry.path != "MLmodel" for entry in tree.entries):
+        raise MlqError("An mlflow_model is a folder with a file MLmodel in it.", code="invalid")
+    made, is_new = await server.write(
+        service.add,
+        name=name,
+        digest=new.digest,
+        size_bytes=tree.size_bytes,
+        actor=principal_of(request).name,
+        description=new.description,
+        tags=new.tags,
+        project=project or DEFAULT,
+        version=new.version,
+    )
+    return json_response(
+        version_view(made),
+        status=201 if is_new else 200,
+        headers={"location": f"/v1/models/{made.name}/versions/{made.version}"},
     )
 
 
