@@ -30,6 +30,8 @@ PAGE_POLICY = (
 )
 #: Paths whose body is a file rather than a document.
 _UPLOADS = re.compile(r"/v1/(blobs(/[0-9a-f]{64})?|trees/[^/]+|data/[^/]+/versions)")
+#: The same, also where the file is JSON: what MLflow's clients log.
+_MLFLOW_FILES = re.compile(r"(/mlflow)?/api/2\.0/mlflow-artifacts/artifacts/.+")
 
 
 def allowed_hosts(host: str, further: Iterable[str]) -> frozenset[str]:
@@ -67,7 +69,8 @@ class GuardMiddleware:
     def _limit(self, scope: Scope, headers: Headers) -> int:
         is_json = headers.get("content-type", "").startswith("application/json")
         is_document = is_json and b"filename=" not in scope.get("query_string", b"")
-        if _UPLOADS.fullmatch(get_route_path(scope)) and not is_document:
+        path = get_route_path(scope)
+        if _MLFLOW_FILES.fullmatch(path) or (_UPLOADS.fullmatch(path) and not is_document):
             return self._max_upload_bytes
         return self._max_body_bytes
 

@@ -66,6 +66,7 @@ COMMANDS = {
     "token": ("mlq.cli.token:token", "Access tokens."),
     "secret": ("mlq.cli.secret:secret", "What steps get as environment variables."),
     "project": ("mlq.cli.project:project", "What keeps teams apart."),
+    "import": ("mlq.cli.imports:import_group", "Bring over what other servers hold."),
     "doctor": ("mlq.cli.doctor:doctor", "Check everything and name the fix."),
     "api": ("mlq.cli.server:api", "Start the API alone."),
     "serve": ("mlq.cli.server:serve", "Start the model server alone."),

@@ -16,6 +16,7 @@ from mlq.client.schedules import Schedules
 from mlq.client.secrets import Secrets
 from mlq.client.session import Session
 from mlq.client.sweeps import Sweeps
+from mlq.client.tracking import Tracking
 from mlq.client.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Client:
         self.queues = Queues(self._session)
         self.tokens = Tokens(self._session)
         self.projects = Projects(self._session)
+        self.tracking = Tracking(self._session)
         self.limits = Limits(self._session, kind="limits")
         self.quotas = Limits(self._session, kind="quotas")
         self.server = Server(self._session)

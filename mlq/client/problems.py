@@ -58,6 +58,11 @@ def to_error(status: int, body: bytes, *, url: str) -> MlqError:
             f"{url} answered {status}{': ' + words if words else ''}",
             hint="Is this the address of an mlq server?",
         )
+    if "error_code" in problem:  # of MLflow's API, which the importer speaks
+        message = str(problem.get("message") or problem["error_code"])
+        if problem["error_code"] == "RESOURCE_ALREADY_EXISTS":
+            return ConflictError(message, code="exists")
+        return _BY_STATUS.get(status, MlqError)(message)
     code = problem.get("code")
     message = str(problem.get("detail") or problem.get("title") or f"the server answered {status}")
     hint = str(problem.get("hint") or "")
@@ -84,6 +89,6 @@ def _read(body: bytes) -> dict[str, Any] | None:
         content = json.loads(body)
     except ValueError:
         return None
-    if isinstance(content, dict) and ("code" in content or "title" in content):
+    if isinstance(content, dict) and content.keys() & {"code", "title", "error_code"}:
         return content
     return None

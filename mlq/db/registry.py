@@ -297,6 +297,17 @@ def count_up(conn: Connection, name: str) -> int:
     return int(number)
 
 
+def count_to(conn: Connection, name: str, number: int) -> bool:
+    """Make `number` the newest of `name`, made where it does not exist; False where it is not."""
+    add_model(conn, name, description="")
+    counted = conn.execute(
+        update(models)
+        .where(models.c.name == name, models.c.last_version < number)
+        .values(last_version=number)
+    )
+    return bool(counted.rowcount)
+
+
 def add_model(conn: Connection, name: str, *, description: str, last_version: int = 0) -> bool:
     """Make a model without versions; False where there is one of that name.
 

@@ -56,10 +56,13 @@ def register(
     description: str = "",
     tags: Mapping[str, str] | None = None,
     project: str | None = None,
+    version: int | None = None,
 ) -> ModelVersion:
     """Make the next version of `name` from a stored package (the digest of its tree).
 
-    Numbers count up without holes. Metrics that are not finite become None, which JSON has.
+    Numbers count up without holes, but for a version that keeps the number that it had where it is
+    imported from. Raises ConflictError where later ones are taken.
+    Metrics that are not finite become None, which JSON has.
     project: whose the name must be; that of the job where there is one.
     Raises MlqError (code `invalid`), ConflictError where the name is another project's.
     """
@@ -69,10 +72,10 @@ def register(
         project = owner_of_job(conn, job_id)
     projects.own_name(conn, "model", name, project)
     registry.add_artifacts(conn, [Artifact(check_digest(digest), "tree", size_bytes)])
-    version = registry.insert_model_version(
+    made = registry.insert_model_version(
         conn,
         name=name,
-        version=registry.count_up(conn, name),
+        version=_number(conn, name, version),
         digest=digest,
         job_id=job_id,
         description=description,
@@ -87,10 +90,21 @@ def register(
         subject=f"models:/{name}",
         actor=actor,
         job_id=job_id,
-        detail={"version": version.version, "digest": digest},
+        detail={"version": made.version, "digest": digest},
     )
     routing.raise_number(conn)  # a name without version and alias means the newest
-    return version
+    return made
+
+
+def _number(conn: Connection, name: str, wanted: int | None) -> int:
+    if wanted is None:
+        return registry.count_up(conn, name)
+    if wanted > _MAX_VERSION or not registry.count_to(conn, name, wanted):
+        raise ConflictError(
+            f"models:/{name} has versions from {wanted} on already, or its number is too large.",
+            code="exists",
+        )
+    return wanted
 
 
 def add(

@@ -189,8 +189,11 @@ def start_run(
     tags: Mapping[str, str],
     started_at: datetime | None,
     caller: Caller,
+    run_id: str = "",
 ) -> Run:
     """Make a client's run; that of a job's own code is then a part of the job.
+
+    run_id: the id that it has on the server that it is imported from; "" for a new one.
 
     Raises NotFoundError, MlqError (code `invalid`), ForbiddenError for an attempt that has ended.
     """
@@ -198,7 +201,7 @@ def start_run(
     scope = caller.attempt
     _require_current(conn, scope)
     _check_pairs(tags, what="tag", limit=MAX_TAG)
-    run_id = new_id()
+    run_id = _chosen_id(conn, run_id, caller=caller) if run_id else new_id()
     name = name or tags.get(RUN_NAME_TAG, "") or f"run-{run_id[-8:]}"
     check_text(name, what="run name", limit=255)
     tracking.add_run(
@@ -526,15 +529,20 @@ def create_logged_model(
     params: Mapping[str, str],
     tags: Mapping[str, str],
     caller: Caller,
+    model_id: str = "",
 ) -> LoggedModel:
-    """Note a model that a run logs. Raises NotFoundError, ForbiddenError."""
+    """Note a model that a run logs. Raises NotFoundError, ForbiddenError.
+
+    model_id: the id that it has on the server that it is imported from; "" for a new one.
+    """
     found = usable_experiment(conn, experiment, caller=caller)
     run = writable_run(conn, run_id, caller=caller) if run_id else None
     if run is None and caller.attempt is not None:
         raise ForbiddenError("Code inside a job logs models to a run of its own.")
     _check_pairs(params, what="parameter", limit=MAX_PARAM)
     _check_pairs(tags, what="tag", limit=MAX_TAG)
-    model_id = new_id()
+    chosen = model_id.removeprefix("m-")
+    model_id = _chosen_id(conn, chosen, caller=caller) if chosen else new_id()
     check_text(name, what="name", limit=255)
     tracking.add_logged_model(
         conn,
@@ -633,6 +641,21 @@ def change_logged_model(
 
 
 # checks
+
+
+def _chosen_id(conn: Connection, text: str, *, caller: Caller) -> str:
+    """An id that a client chose, for what it imports; no records may hang on it yet.
+
+    Raises ConflictError (code `exists`) where something has it, whoever's that is.
+    """
+    if caller.attempt is not None:
+        raise ForbiddenError("Code inside a job does not choose ids.")
+    found = parse_id(text)
+    if found is None:
+        raise MlqError(f"'{text:.60}' is no id: 32 hex digits are.", code="invalid")
+    if not queries.is_free(conn, found):
+        raise ConflictError(f"There is something with the id {found} already.", code="exists")
+    return found
 
 
 def _require_current(conn: Connection, scope: AttemptScope | None) -> None:

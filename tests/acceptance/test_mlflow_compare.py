@@ -15,8 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import mlflow
 import pytest
 
+from mlq.client import Client
+from mlq.client.mlflow_import import MlflowImport, Summary
+from mlq.client.mlflow_source import MlflowSource
+from tests.acceptance.mlflow_inventory import take
 from tests.integration.api.conftest import Api, api, settings, shared_broker
 from tests.servers import wait_until
 
@@ -91,3 +96,29 @@ def test_both_servers_answer_alike(api: Api, mlflow_server: str, client: str) ->
     ours = tell(python, f"{api.url}/mlflow", token)
     assert ours == theirs
     print(f"{client}: {len(ours)} answers alike")
+
+
+def test_what_mlflows_server_holds_is_imported(
+    api: Api, mlflow_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
+    tell(sys.executable, mlflow_server)
+    token = api.as_role("submitter").headers["authorization"].removeprefix("Bearer ")
+
+    def bring() -> Summary:
+        with Client(api.url, token) as client:
+            reader = MlflowSource(mlflow_server)
+            return MlflowImport(reader, client.tracking, say=print).run()
+
+    done = bring()
+    assert done.problems == []
+    theirs = take(mlflow_server)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", token)
+    ours = take(f"{api.url}/mlflow")
+    assert ours == theirs
+    loaded = mlflow.pyfunc.load_model("models:/story/2")
+    assert loaded.predict([[0.1, 0.2, 0.3]]).shape == (1,)
+    again = bring()
+    assert (again.runs_new, again.runs_changed, again.files, again.versions) == (0, 0, 0, 0)
+    print(done)

@@ -236,6 +236,7 @@ async def create_version(request: Request) -> Response:
             description=description,
             tags=tags,
             project=caller.project,
+            version=asked.integer("version", default=0) or None,  # mlq's own: of `mlq import`
         )
         tracking.add_version_source(
             conn,

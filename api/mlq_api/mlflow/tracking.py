@@ -185,6 +185,7 @@ async def create_run(request: Request) -> Response:
         tags=asked.pairs("tags"),
         started_at=asked.moment("start_time"),
         caller=caller_of(request),
+        run_id=asked.text("run_id", default=""),  # mlq's own: of `mlq import`
     )
     return json_response({"run": run_view(made)})
 
@@ -455,6 +456,7 @@ async def create_logged_model(request: Request) -> Response:
         params=asked.pairs("params"),
         tags=asked.pairs("tags"),
         caller=caller_of(request),
+        model_id=asked.text("model_id", default=""),  # mlq's own: of `mlq import`
     )
     return json_response(logged_model_view(made))
 

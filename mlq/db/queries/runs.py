@@ -295,6 +295,19 @@ def find_bare_run(conn: Connection, run_id: str, *, project: str | None) -> Run 
     return None if row is None else _run(row)
 
 
+def is_free(conn: Connection, id: str) -> bool:
+    """Whether no job, run or logged model has this id, and nothing hangs on it."""
+    columns = (
+        jobs.c.id,
+        runs.c.id,
+        logged_models.c.id,
+        tracked_files.c.owner_id,
+        run_tags.c.run_id,
+        latest_metrics.c.job_id,
+    )
+    return not any(conn.scalar(select(one).where(one == id).limit(1)) for one in columns)
+
+
 def _runs_of(project: str | None) -> Select[Any]:
     query: Select[Any] = select(_EVERY)
     return query if project is None else query.where(_EVERY.c.project == project)

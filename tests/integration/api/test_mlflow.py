@@ -100,6 +100,15 @@ def test_no_path_leads_out_of_a_run(api: Api, path: str) -> None:
     assert answer.status_code in {400, 404}, answer.text
 
 
+def test_a_file_may_be_larger_than_a_document(api: Api) -> None:
+    client = api.as_role("submitter")
+    address = f"/api/2.0/mlflow-artifacts/artifacts/0/{start(client)}/artifacts/a.json"
+    content = b"0" * (api.settings.max_body_bytes + 1)
+    headers = {"content-type": "application/json"}  # as MLflow's client sends it
+    assert client.put(address, content=content, headers=headers).status_code == 200
+    assert client.get(address).content == content
+
+
 class TestJobs:
     def test_a_leaf_job_is_a_run(self, api: Api) -> None:
         client = api.as_role("submitter")
