@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlq.db.job_git import GitRecord
+from mlq.errors import MlqError
+from mlq_api.bodies import parse
+
+#: Characters of the header.
+MAX_GIT = 8192
 
 _COMMIT = "5e1c309dae7f45e0f39b1bf3ac3cd9db12e7d689"
 
@@ -41,6 +47,16 @@ class Git(BaseModel):
     diff: str | None = Field(
         default=None, description="SHA-256 of the difference; the text is at `/v1/jobs/ID/diff`."
     )
+
+
+def git_of(request: Request) -> GitRecord | None:
+    """What a request's header says. Raises MlqError (code `invalid`)."""
+    text = request.headers.get("mlq-git")
+    if text is None:
+        return None
+    if len(text) > MAX_GIT:
+        raise MlqError(f"The header Mlq-Git has more than {MAX_GIT} bytes.", code="invalid")
+    return parse(SubmittedGit, text.encode()).as_record()
 
 
 def git_view(record: GitRecord | None) -> dict[str, object] | None:

@@ -88,4 +88,4 @@ def _take_along(
     document: Document, *, base: Path, client: Client, say: Callable[[str], None]
 ) -> Document:
     """The pipeline with its files; what it is given when invoked is not known yet."""
-    return take_along(document, base=base, client=client, say=say, filled=None)
+    return take_along(document, base=base, client=client, say=say, filled=None).document

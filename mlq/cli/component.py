@@ -41,9 +41,9 @@ def create(path: Path, output: Output) -> None:
     media_type = "application/json" if path.suffix == ".json" else "application/yaml"
     written = read_document(path.read_bytes(), file=str(path), media_type=media_type)
     with open_client() as client:
-        final = take_along(written, base=path.parent, client=client, filled=None, say=talk)
+        taken = take_along(written, base=path.parent, client=client, filled=None, say=talk)
         with placed(written):
-            made = client.components.create(final.data)
+            made = client.components.create(taken.document.data)
     output.one(made, name=str(made["id"]))
 
 

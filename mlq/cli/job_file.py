@@ -52,11 +52,26 @@ class _Inlined:
         for file in self.files.values():
             _upload(file, client=client, say=say)
 
+    def tell_git(self, file: Path | None, *, client: Client) -> Git | None:
+        """What git knows of the first code folder, else of `file`, where there is one."""
+        from mlq.client.git import send_git, send_git_of_file
+
+        for folder, snapshot in self.code.items():
+            return send_git(client, folder, snapshot)
+        return None if file is None else send_git_of_file(client, file)
+
+
+class Taken(NamedTuple):
+    """A document with what it needs written out or uploaded; git: as of `Prepared`."""
+
+    document: Document
+    git: Git | None
+
 
 class Prepared(NamedTuple):
     """What is sent, and what was written: the server's complaints are about the latter.
 
-    git: what its code is submitted from.
+    git: what its code is submitted from, or the file itself where it brings no code folder.
     """
 
     text: str
@@ -83,8 +98,17 @@ def prepare(
     media_type = "application/json" if path.suffix == ".json" else "application/yaml"
     text = sys.stdin.read() if is_stdin else path.read_bytes().decode("utf-8", "surrogateescape")
     written = _read(text, file="<stdin>" if is_stdin else str(path), media_type=media_type)
-    base = Path.cwd() if is_stdin else path.parent
-    return _prepare(written, text, media_type, overrides, name, base=base, client=client, say=say)
+    return _prepare(
+        written,
+        text,
+        media_type,
+        overrides,
+        name,
+        base=Path.cwd() if is_stdin else path.parent,
+        file=None if is_stdin else path,
+        client=client,
+        say=say,
+    )
 
 
 def prepare_again(
@@ -104,7 +128,15 @@ def prepare_again(
     text, media_type = client.jobs.spec(job["id"])
     written = _read(text, file=f"job {short_id(job['root_id'])}", media_type=media_type)
     made = _prepare(
-        written, text, media_type, overrides, name, base=Path.cwd(), client=client, say=say
+        written,
+        text,
+        media_type,
+        overrides,
+        name,
+        base=Path.cwd(),
+        file=None,
+        client=client,
+        say=say,
     )
     if made.git is None and '"artifact:sha256:' in made.text:
         root = client.jobs.get(job["root_id"], depth=0)
@@ -120,6 +152,7 @@ def _prepare(
     name: str | None,
     *,
     base: Path,
+    file: Path | None,
     client: Client,
     say: Callable[[str], None],
 ) -> Prepared:
@@ -129,18 +162,13 @@ def _prepare(
         changed = replace(changed, ("display_name",), name)
     given = dict(_find_paths(written))
     here = {key for key, value in _find_paths(changed) if given.get(key) != value}
-    from mlq.client.git import send_git
-
     inlined = _Inlined()
     final = _localize(changed, base=base, inlined=inlined, from_cwd=here, above=())
     _check(final, client)
     inlined.send(client=client, say=say)
+    git = inlined.tell_git(file, client=client)
     if final.data is written.data:
-        return Prepared(text, media_type, written, None)
-    git = None
-    if inlined.code:
-        folder, snapshot = next(iter(inlined.code.items()))
-        git = send_git(client, folder, snapshot)
+        return Prepared(text, media_type, written, git)
     sent = json.dumps(final.data, indent=2, ensure_ascii=False)
     return Prepared(sent, "application/json", written, git)
 
@@ -150,22 +178,23 @@ def take_along(
     *,
     base: Path,
     client: Client,
+    file: Path | None = None,
     from_cwd: Set[str] = frozenset(),
     filled: Callable[[Document], Document] | None = lambda document: document,
     say: Callable[[str], None] = lambda text: None,
-) -> Document:
+) -> Taken:
     """A job's document with component files written out, code and local data uploaded.
 
-    base: of relative paths; from_cwd: key paths that came from the command line. filled: gives the
-    document that is checked, where what is sent still has expressions in it; None where it cannot
-    be checked before it has its inputs.
+    base: of relative paths; file: of the job, for what git knows of it. from_cwd: key paths that
+    came from the command line. filled: gives the document that is checked, where what is sent still
+    has expressions in it; None where it cannot be checked before it has its inputs.
     """
     inlined = _Inlined()
     final = _localize(document, base=base, inlined=inlined, from_cwd=from_cwd, above=())
     if filled is not None:
         _check(filled(final), client)
     inlined.send(client=client, say=say)
-    return final
+    return Taken(final, inlined.tell_git(file, client=client))
 
 
 def _check(document: Document, client: Client) -> None:

@@ -44,8 +44,8 @@ def create(path: Path, overrides: tuple[str, ...], dry_run: bool, output: Output
     from mlq.cli.schedule_file import prepare_schedule
 
     with open_client() as client:
-        document = prepare_schedule(path, client=client, overrides=overrides, say=talk)
-        made = client.schedules.put(document, dry_run=dry_run)
+        taken = prepare_schedule(path, client=client, overrides=overrides, say=talk)
+        made = client.schedules.put(taken.document.data, dry_run=dry_run, git=taken.git)
     if dry_run:
         output.one(made, name=made["name"])
         return

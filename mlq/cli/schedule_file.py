@@ -7,7 +7,7 @@ from dataclasses import replace as changed_to
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mlq.cli.job_file import take_along
+from mlq.cli.job_file import Taken, take_along
 from mlq.errors import SpecError, SpecProblem
 from mlq.spec import Document, apply_overrides, read_document, replace
 from mlq.spec.schedule import SAMPLE, fill_context, read_schedule
@@ -25,29 +25,31 @@ def prepare_schedule(
     client: Client,
     overrides: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
-    """The document to send. `create_job` may be a path, or hold one under `job`.
+) -> Taken:
+    """The document to send, and what git knows of its job.
 
+    `create_job` may be a path, or hold one under `job`.
     Raises SpecError with file, line and key path.
     """
     document = apply_overrides(
         read_document(path.read_bytes(), file=str(path), media_type=_media_type(path)), overrides
     )
-    job, base = _find_job(document, path)
-    job = take_along(
+    job, file = _find_job(document, path)
+    taken = take_along(
         job,
-        base=base,
+        base=file.parent,
         client=client,
+        file=file,
         filled=lambda one: changed_to(one, data=fill_context(one.data, SAMPLE)),
         say=say,
     )
-    final = replace(document, ("create_job",), job.data)
+    final = replace(document, ("create_job",), taken.document.data)
     read_schedule(final)
-    return final.data
+    return Taken(final, taken.git)
 
 
 def _find_job(document: Document, path: Path) -> tuple[Document, Path]:
-    """The job's own document, and the folder that its paths are relative to."""
+    """The job's own document, and the file that its paths are relative to."""
     written = document.data.get("create_job")
     changes: dict[str, Any] = {}
     key = "create_job"
@@ -56,7 +58,7 @@ def _find_job(document: Document, path: Path) -> tuple[Document, Path]:
         written, key = written["job"], "create_job.job"
     if isinstance(written, dict):
         marks = document.marks.get("create_job", (None, None))[1] or {}
-        return Document(written, document.file, marks), path.parent
+        return Document(written, document.file, marks), path
     if not isinstance(written, str):
         _refuse(document, "create_job", "A schedule needs a job: written out, or the path of one.")
     if written.startswith(("azureml:", "mlq:")):
@@ -69,7 +71,7 @@ def _find_job(document: Document, path: Path) -> tuple[Document, Path]:
         if name in ("inputs", "settings", "tags") and isinstance(value, dict):
             value = {**(job.data.get(name) or {}), **value}
         job = replace(job, (name,), value)
-    return job, file.parent
+    return job, file
 
 
 def _media_type(path: Path) -> str:

@@ -39,15 +39,17 @@ class GitState:
     diff: bytes
 
 
-def read_git(folder: Path, sent: Collection[str]) -> GitState | None:
+def read_git(folder: Path, sent: Collection[str], *, is_whole: bool = True) -> GitState | None:
     """The state of `folder`; None outside of a repository with a commit, and without git.
 
-    sent: paths of the files that go along: of others no difference is told.
+    sent: paths of the files that go along: of others no difference is told. is_whole: whether they
+    are the folder; else changes beside them do not make it dirty.
     """
     commit = _say(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if not commit:
         return None
-    status = _run(folder, "status", "--porcelain", "--untracked-files=normal", "--", ".") or b""
+    looked = ["."] if is_whole else [f":(literal){name}" for name in sorted(sent)]
+    status = _run(folder, "status", "--porcelain", "--untracked-files=normal", "--", *looked) or b""
     names = _run(folder, "diff", "HEAD", "--name-only", "--relative", "-z") or b""
     changed = [os.fsdecode(name) for name in names.split(b"\0") if name]
     told = [name for name in changed if name in sent or not (folder / name).exists()]
@@ -70,7 +72,15 @@ def read_git(folder: Path, sent: Collection[str]) -> GitState | None:
 def send_git(client: Client, folder: Path, snapshot: Snapshot) -> Git | None:
     """What a submit says of a code folder; its difference is uploaded. None: git knows nothing."""
     sent = {entry["path"] for entry in json.loads(snapshot.manifest)["entries"]}
-    found = read_git(folder, sent)
+    return _send(client, read_git(folder, sent))
+
+
+def send_git_of_file(client: Client, file: Path) -> Git | None:
+    """What a submit says of a file that brings no code folder; as `send_git`."""
+    return _send(client, read_git(file.parent, {file.name}, is_whole=False))
+
+
+def _send(client: Client, found: GitState | None) -> Git | None:
     if found is None:
         return None
     return {

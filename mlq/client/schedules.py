@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from mlq.client.documents import Git
 from mlq.client.paths import locate
 from mlq.client.registry import check_name
 from mlq.client.session import Session
@@ -18,18 +20,24 @@ class Schedules:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def put(self, document: Mapping[str, Any], *, dry_run: bool = False) -> Document:
+    def put(
+        self, document: Mapping[str, Any], *, dry_run: bool = False, git: Git | None = None
+    ) -> Document:
         """Make a schedule, or change the one of that name. document: of a schedule file.
 
         The answer that makes a webhook has its `secret`. dry_run: check it only; the answer has
-        the `next_times` that it would be due.
+        the `next_times` that it would be due. git: what its job's code is sent from; a `diff` has
+        been uploaded.
         """
         name = check_name(str(document.get("name", "")))
         query = "?dry_run=true" if dry_run else ""
         return cast(
             Document,
             self._session.json(
-                "PUT", locate("/v1/schedules/{}", name) + query, json=dict(document)
+                "PUT",
+                locate("/v1/schedules/{}", name) + query,
+                json=dict(document),
+                headers={"Mlq-Git": json.dumps(git)} if git is not None else None,
             ),
         )
 

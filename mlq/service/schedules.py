@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -21,11 +21,12 @@ from sqlalchemy.engine import RowMapping
 from mlq.db import monitoring, registry, routing
 from mlq.db import schedules as rows
 from mlq.db.events import record
+from mlq.db.job_git import GitRecord
 from mlq.db.projects import owner_of_name
 from mlq.db.window import Delivery
 from mlq.errors import ConflictError, MlqError, NotFoundError, SpecError, nearest
 from mlq.ids import new_id
-from mlq.service import components, environments, jobs, projects
+from mlq.service import assets, components, environments, jobs, projects
 from mlq.service.blueprint import Blueprint, draw
 from mlq.service.capacity import Windows
 from mlq.spec import compile_job, read_document
@@ -86,12 +87,16 @@ def put(
     secret: str | None,
     now: datetime,
     project: str | None = None,
+    git: GitRecord | None = None,
 ) -> tuple[RowMapping, bool]:
     """Store a schedule, enabled, in place of one of its name; whether it was not there before.
 
     secret: for a webhook that has none yet. A timed schedule is due from `now` on; one that waits
-    for data fires for versions yet to come. Raises SpecError where its times make no sense.
+    for data fires for versions yet to come. git: what the code of its jobs is sent from; its `diff`
+    has been uploaded. Raises SpecError where its times make no sense.
     """
+    if git is not None and git.diff is not None:
+        assets.resolve(conn, [f"artifact:sha256:{git.diff}"], project=project)
     projects.own_name(conn, "schedule", schedule.name, project)
     _require_watched(conn, schedule.watched, project)
     before = rows.find(conn, schedule.name)
@@ -108,6 +113,7 @@ def put(
             "tags": dict(schedule.tags),
             "trigger": trigger,
             "job": dict(schedule.job),
+            "git": None if git is None else asdict(git),
             "catch_up": schedule.catch_up,
             "overlap": schedule.overlap,
             "is_enabled": True,
@@ -374,6 +380,7 @@ def _submit(
                     actor=f"schedule:{name}",
                     windows=windows,
                     project=owner_of_name(conn, "schedule", name),
+                    git=GitRecord(**due.schedule["git"]) if due.schedule["git"] else None,
                 )
             job_id = submitted.job_id
             deliveries += submitted.deliveries

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import mlflow
+import numpy as np
 import pytest
 
 from mlq.client import Client
@@ -118,7 +119,7 @@ def test_what_mlflows_server_holds_is_imported(
     ours = take(f"{api.url}/mlflow")
     assert ours == theirs
     loaded = mlflow.pyfunc.load_model("models:/story/2")
-    assert loaded.predict([[0.1, 0.2, 0.3]]).shape == (1,)
+    assert loaded.predict(np.array([[0.1, 0.2, 0.3]])).shape == (1,)
     again = bring()
     assert (again.runs_new, again.runs_changed, again.files, again.versions) == (0, 0, 0, 0)
     print(done)

@@ -55,7 +55,7 @@ def localized(data: Mapping[str, Any], path: Path) -> Document:
     document = read_document(text, file=str(path), media_type="application/json")
     # Files are looked for and hashed, as at a submit; a server that has all of them takes none.
     with Client("http://mlq.test", "t", transport=httpx.MockTransport(_has_everything)) as client:
-        return take_along(document, base=path.parent, client=client, filled=None)
+        return take_along(document, base=path.parent, client=client, filled=None).document
 
 
 def find_component(reference: str) -> Component | JobTemplate | None:

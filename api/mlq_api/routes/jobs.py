@@ -27,7 +27,7 @@ from mlq_api.access import OF_JOB, project_of
 from mlq_api.auth import principal_of
 from mlq_api.bodies import media_type_of, parse
 from mlq_api.downloads import send_blob
-from mlq_api.git_schemas import SubmittedGit
+from mlq_api.git_schemas import MAX_GIT, git_of
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Ref, bad_cursor, content, number_of, takes
 from mlq_api.ordering_schemas import Move
 from mlq_api.plans import JSON_TYPE
@@ -41,7 +41,6 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=PROBLEMS, depende
 _MAX_KEY = 255
 _MOST_METRICS = 10
 _MetricName = Annotated[str, StringConstraints(min_length=1, max_length=300)]
-_MAX_GIT = 8192
 _YAML = """\
 type: pipeline
 display_name: churn
@@ -76,7 +75,7 @@ jobs:
             {
                 "name": "Mlq-Git",
                 "in": "header",
-                "schema": {"type": "string", "maxLength": _MAX_GIT},
+                "schema": {"type": "string", "maxLength": MAX_GIT},
                 "description": "What the code was submitted from, as JSON: `commit`, `branch`, "
                 "`repository`, `is_dirty`, and `diff`, the digest of a blob.",
             },
@@ -113,7 +112,7 @@ async def submit(request: Request) -> Response:
             project=project_of(request) or DEFAULT,
         )
         return json_response(_plan_view(compiled.blueprint.plan, reused))
-    git = _git_of(request)
+    git = git_of(request)
     submitted, view = await server.write(
         _submit,
         compiled.blueprint,
@@ -158,15 +157,6 @@ def _submit(
     if submitted.rows is None:
         return submitted, job_tree(conn, submitted.job_id, depth=1)
     return submitted, None
-
-
-def _git_of(request: Request) -> GitRecord | None:
-    text = request.headers.get("mlq-git")
-    if text is None:
-        return None
-    if len(text) > _MAX_GIT:
-        raise MlqError(f"The header Mlq-Git has more than {_MAX_GIT} bytes.", code="invalid")
-    return parse(SubmittedGit, text.encode()).as_record()
 
 
 def _flag(request: Request, name: str) -> bool:

@@ -23,6 +23,7 @@ from mlq.spec.schedule import SAMPLE, Schedule, fill_context, read_schedule
 from mlq_api.access import OF_SCHEDULE, SIGNED, project_of
 from mlq_api.auth import principal_of
 from mlq_api.bodies import media_type_of, parse
+from mlq_api.git_schemas import git_of
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Name, bad_cursor, takes
 from mlq_api.plans import JSON_TYPE
 from mlq_api.schedule_schemas import Delivered, Firing, SchedulePlan, ScheduleView, Triggering
@@ -95,7 +96,7 @@ async def put(
     await _check_job(server, schedule, project=project)
     if dry_run:
         return json_response(await server.read(_plan, schedule))
-    secret = secrets.token_urlsafe(32)
+    secret, git = secrets.token_urlsafe(32), git_of(request)
 
     def write(conn: Connection) -> tuple[RowMapping, bool]:
         return service.put(
@@ -105,6 +106,7 @@ async def put(
             secret=secret,
             now=database_time(conn),
             project=project,
+            git=git,
         )
 
     row, created = await server.write(write)

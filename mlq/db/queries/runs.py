@@ -30,6 +30,7 @@ from mlq.db.comparisons import compare
 from mlq.db.projects import DEFAULT, jobs_of
 from mlq.db.tables import (
     experiments,
+    job_git,
     jobs,
     latest_metrics,
     logged_model_metrics,
@@ -268,6 +269,12 @@ def _every_run() -> Any:
 
 _EVERY = _every_run()
 _COLUMNS = tuple(column.name for column in _EVERY.c)
+#: MLflow's tags for what git knows of a job's code -> columns of `job_git`.
+GIT_TAGS = {
+    "mlflow.source.git.commit": "commit_id",
+    "mlflow.source.git.branch": "branch",
+    "mlflow.source.git.repoURL": "repository",
+}
 #: Attributes that runs are found by.
 RUN_ATTRIBUTES = frozenset(_COLUMNS)
 #: Attributes that logged models are found by -> their columns.
@@ -367,7 +374,7 @@ def _value(kind: str, key: str) -> ColumnElement[Any]:
             .scalar_subquery()
         )
     table = run_params if kind == "param" else run_tags
-    return (
+    said = (
         select(table.c.value)
         .where(
             table.c.run_id == _EVERY.c.id,
@@ -376,6 +383,9 @@ def _value(kind: str, key: str) -> ColumnElement[Any]:
         )
         .scalar_subquery()
     )
+    if kind == "tag" and key in GIT_TAGS:
+        return func.coalesce(said, _git_value(GIT_TAGS[key]))
+    return said
 
 
 def _comparison(kind: str, key: str, op: str, value: Any) -> ColumnElement[bool]:
@@ -391,6 +401,10 @@ def _moment(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_moment(item) for item in value)
     return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
+
+
+def _git_value(column: str) -> ColumnElement[Any]:
+    return select(job_git.c[column]).where(job_git.c.root_id == _EVERY.c.root_id).scalar_subquery()
 
 
 def _run(row: Any) -> Run:
@@ -416,6 +430,15 @@ def _dress(conn: Connection, rows: Sequence[Any]) -> list[Run]:
             run = by_id[row.run_id]
             if row.attempt == run.attempt:
                 getattr(run, name)[row.key] = row.value
+    roots = {run.root_id for run in found if run.root_id is not None}
+    known = {
+        row.root_id: row
+        for row in conn.execute(select(job_git).where(job_git.c.root_id.in_(roots)))
+    }
+    for run in found:
+        if (git := known.get(run.root_id)) is not None:
+            told = {tag: getattr(git, column) for tag, column in GIT_TAGS.items()}
+            run.tags.update({k: v for k, v in told.items() if v and k not in run.tags})
     links = select(run_links).where(run_links.c.run_id.in_(ids)).order_by(run_links.c.id)
     for row in conn.execute(links):
         run = by_id[row.run_id]

@@ -26,6 +26,7 @@ schedules = Table(
     Column("tags", Json, nullable=False),
     Column("trigger", Json, nullable=False),
     Column("job", Json, nullable=False),  # its document, with expressions
+    Column("git", Json),  # of its code: `mlq.db.job_git.GitRecord`
     Column("catch_up", String(8), nullable=False),  # all | latest | none
     Column("overlap", String(16), nullable=False),  # allow | skip | queue | cancel_previous
     Column("is_enabled", Boolean, nullable=False),

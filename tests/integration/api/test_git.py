@@ -206,3 +206,56 @@ def test_a_header_that_makes_no_sense_is_refused(client: httpx.Client, header: s
     )
     assert answer.status_code in (404, 422), answer.text
     assert client.get("/v1/jobs").json()["items"] == []
+
+
+def test_a_job_without_code_says_what_its_file_was(
+    run: Run, client: httpx.Client, repository: Path
+) -> None:
+    plain = repository / "plain.yml"
+    plain.write_text("type: command\ncommand: echo 1\n")
+    git(repository, "add", ".")
+    head = commit(repository)
+    (repository / "src" / "train.py").write_text("print(3)\n")  # which it does not bring
+    clean = run("job", "create", "-f", plain, "-o", "json")["id"]
+    found = run("job", "show", clean, "-o", "json")["git"]
+    assert (found["commit"], found["is_dirty"], found["diff"]) == (head, False, None)
+    plain.write_text("type: command\ncommand: echo 2\n")
+    dirty = run("job", "create", "-f", plain, "-o", "json")["id"]
+    assert "-command: echo 1\n+command: echo 2\n" in run("job", "show", dirty, "--diff")
+
+
+def test_a_schedules_jobs_say_what_it_was_made_from(
+    run: Run, client: httpx.Client, repository: Path
+) -> None:
+    schedule = repository / "nightly.yml"
+    schedule.write_text(
+        "name: nightly\ntrigger: {type: cron, expression: '0 2 * * *'}\ncreate_job: ./job.yml\n"
+    )
+    head = git(repository, "rev-parse", "HEAD")
+    (repository / "src" / "train.py").write_text("print(2)\n")
+    run("schedule", "create", "-f", schedule, "-o", "json")
+    fired = run("schedule", "trigger", "nightly", "-o", "json")["job_id"]
+    found = run("job", "show", fired, "-o", "json")["git"]
+    assert (found["commit"], found["branch"], found["is_dirty"]) == (head, "trunk", True)
+    assert "+print(2)\n" in run("job", "show", fired, "--diff")
+
+
+def test_mlflows_clients_find_runs_of_jobs_by_commit(
+    run: Run, client: httpx.Client, repository: Path
+) -> None:
+    job = run("job", "create", "-f", repository / "job.yml", "-o", "json")["id"]
+    run("job", "create", "-f", repository / "job.yml", "--set", "tags.a=b", "-o", "json")
+    head = git(repository, "rev-parse", "HEAD")
+    api = "/api/2.0/mlflow"
+    shown = client.get(f"{api}/runs/get", params={"run_id": job}).json()["run"]["data"]["tags"]
+    tags = {one["key"]: one["value"] for one in shown}
+    assert tags["mlflow.source.git.commit"] == head
+    assert tags["mlflow.source.git.branch"] == "trunk"
+    assert tags["mlflow.source.git.repoURL"] == "https://example.org/team/project.git"
+    for commit_id, count in ((head, 2), ("0" * 40, 0)):
+        wanted = {
+            "experiment_ids": ["0"],
+            "filter": f"tags.mlflow.source.git.commit = '{commit_id}'",
+        }
+        found = client.post(f"{api}/runs/search", json=wanted).json()["runs"]
+        assert len(found) == count

@@ -61,7 +61,7 @@ def schedule(folder: Path, create_job: str) -> Path:
 def test_the_job_is_written_out_and_its_data_uploaded(
     folder: Path, client: Any, create_job: str
 ) -> None:
-    sent = prepare_schedule(schedule(folder, create_job), client=client)
+    sent = prepare_schedule(schedule(folder, create_job), client=client).document.data
     job = sent["create_job"]
     assert job["inputs"]["data"]["path"].startswith("artifact:sha256:")
     assert client.sent == [folder / "jobs" / "rows.csv"]
@@ -71,7 +71,8 @@ def test_the_job_is_written_out_and_its_data_uploaded(
 
 def test_overrides_reach_the_trigger(folder: Path, client: Any) -> None:
     file = schedule(folder, "./jobs/job.yml")
-    sent = prepare_schedule(file, client=client, overrides=["trigger.expression=0 3 * * *"])
+    overrides = ["trigger.expression=0 3 * * *"]
+    sent = prepare_schedule(file, client=client, overrides=overrides).document.data
     assert say_trigger(sent["trigger"]) == "0 3 * * * (UTC)"
 
 
