@@ -209,6 +209,12 @@ class StepReader:
         for name in ("identity", "services", "queue_settings", "properties"):
             if getattr(job, name) is not None:
                 self.warnings[f"{name} is accepted and ignored."] = None
+        for name, value in (job.outputs or {}).items():
+            if not isinstance(value, dict | str | None):
+                self.problems.add(
+                    (*key, "outputs", name),
+                    f"An output is a mapping or nothing; got {describe(value)}.",
+                )
         self._check_execution(job, key)
         if node.definition is not None and node.definition is not job:
             self._check_execution(node.definition, node.definition_key)

@@ -119,6 +119,28 @@ jobs:
 """,
     ),
     Rule(
+        "environment variable",
+        r"^This must be text; got",
+        "The value of an environment variable is text, or a number.",
+        """\
+type: pipeline
+jobs:
+  a: {component: ../components/minimal.yml, environment_variables: {A: [b]}}
+""",
+    ),
+    Rule(
+        "way of sampling",
+        r"^The key 'sampling_algorithm' is required",
+        "A sweep says how it draws.",
+        f"""\
+type: sweep
+trial: {{command: "echo ${{{{search_space.rate}}}}", {_ENVIRONMENT}}}
+search_space: {{rate: {{type: choice, values: [1, 2]}}}}
+objective: {{goal: maximize, primary_metric: score}}
+limits: {{max_total_trials: 2}}
+""",
+    ),
+    Rule(
         "empty pipeline",
         r"The key 'jobs' is required|A pipeline needs at least one step",
         "A pipeline has steps.",
@@ -278,6 +300,19 @@ jobs:
         "A component needs no name where it is used from its file.",
         f"type: command\n{_COMMAND}",
         is_component=True,
+    ),
+    Rule(
+        "values of a choice",
+        r"^search_space\.\w+\.value",
+        "A choice may be between values of any kind.",
+        f"""\
+type: sweep
+trial: {{command: "echo ${{{{search_space.rate}}}}", {_ENVIRONMENT}}}
+search_space: {{rate: {{type: choice, values: [true, 2]}}}}
+sampling_algorithm: random
+objective: {{goal: maximize, primary_metric: score}}
+limits: {{max_total_trials: 2}}
+""",
     ),
     Rule(
         "limits left out",
