@@ -47,17 +47,20 @@ class Reason(StrEnum):
 
 
 class Role(StrEnum):
-    """What a child is for that is no step; runners and `best` are leaves that only a sweep has."""
+    """What a child is for that is no step by itself."""
 
     RUNNER = "runner"  # runs trials, one after the other
     BEST = "best"  # makes the sweep's outputs from the best trial
     TRIAL = "trial"
     ROUND = "round"  # a repeated job once, or a loop's body once
+    EXPAND = "expand"  # finds the items of a `parallel_for`, and adds a job for each
+    ITEM = "item"
+    COLLECT = "collect"  # makes one output of those of all items
     FINALLY = "finally"  # a step that runs once the others have ended, however they did
 
 
 #: Children that people are not shown.
-HIDDEN_ROLES = frozenset({Role.RUNNER, Role.BEST})
+HIDDEN_ROLES = frozenset({Role.RUNNER, Role.BEST, Role.EXPAND, Role.COLLECT})
 
 
 class JobType(StrEnum):
@@ -70,6 +73,7 @@ class JobType(StrEnum):
     APPROVAL = "approval"  # waits for a person, and holds no worker
     IF_ELSE = "if_else"  # chooses between steps, in the transaction that ends what it waits for
     DO_WHILE = "do_while"  # repeats its body as long as that says so
+    PARALLEL_FOR = "parallel_for"  # its body once for each of its items
 
 
 LIVE = frozenset({State.PENDING, State.QUEUED, State.RUNNING, State.WAITING})

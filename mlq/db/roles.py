@@ -9,5 +9,6 @@ from mlq.lifecycle import Role
 
 IS_RUNNER = jobs.c.role == literal_column(f"'{Role.RUNNER}'")
 IS_TRIAL = jobs.c.role == literal_column(f"'{Role.TRIAL}'")
+IS_ITEM = jobs.c.role == literal_column(f"'{Role.ITEM}'")
 IS_FINALLY = jobs.c.role == literal_column(f"'{Role.FINALLY}'")
 IS_BEST = jobs.c.role == literal_column(f"'{Role.BEST}'")

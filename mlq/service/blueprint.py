@@ -159,6 +159,8 @@ def _columns(plan: Plan, job: PlannedJob, *, digest: str, children: int) -> dict
 
 def _waiting_on(job: PlannedJob) -> int:
     """Upstreams; some wait without edges: see mlq.db.transitions.cascade."""
+    if job.role in (Role.ITEM, Role.COLLECT):
+        return 1  # room for one more, or all items
     if job.role == Role.BEST:
         return 1  # its runners, however they end
     if job.role == Role.ROUND:
@@ -213,6 +215,8 @@ def _inner_params(plan: Plan, job: PlannedJob, ids: Sequence[str]) -> dict[str, 
         params["branches"] = [
             [ids[places[path]] for path in block] for block in job.spec["branches"]
         ]
+    if "spread" in job.spec:
+        params["spread"] = job.spec["spread"]
     if "rounds" in job.spec:
         params["rounds"] = job.spec["rounds"]
     outputs = job.spec.get("outputs")

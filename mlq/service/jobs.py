@@ -289,6 +289,11 @@ def _paths_of(plan: Plan, key: str, word: str) -> list[str]:
         for job in plan.jobs
         if job.role is None and f'"{word}"' in json.dumps(job.spec.get("trial"))
     ]
+    found += [
+        _key_path(plan, job, key)
+        for job in plan.jobs
+        if job.role == Role.EXPAND and f'"{word}"' in json.dumps(job.spec["plan"])
+    ]
     return list(dict.fromkeys(found))
 
 

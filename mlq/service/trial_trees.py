@@ -8,19 +8,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mlq.db import specs, sweeps, transitions, workers
+from mlq.db import sweeps, transitions, workers
 from mlq.db.transitions import Sweep
 from mlq.db.window import Delivery
-from mlq.ids import new_id
 from mlq.lifecycle import Reason, Role
-from mlq.service.assets import Asset
-from mlq.service.blueprint import draw, edges, rows
 from mlq.service.capacity import Windows
-from mlq.service.execution import Attempt, Input
+from mlq.service.execution import Attempt
 from mlq.service.jobs import dispatch
+from mlq.service.planting import tree_rows
 from mlq.service.sweeps import Assignment, Verdict, point_of
 from mlq.spec.embedded import instantiate
-from mlq.spec.plan import Plan, PlannedJob, Source
 from mlq.sweeps.objective import Objective
 
 #: A parked runner looks after its trials itself now and then, whoever forgot to wake it.
@@ -115,7 +112,7 @@ def _plant(
     spec = attempt.spec["sweep"]
     embedded = spec["trial"]["plan"]
     common = sweeps.trial_columns(conn, runner.id)
-    top, *steps = (_bound(job, attempt.inputs) for job in instantiate(embedded, params))
+    top, *steps = instantiate(embedded, params)
     top = replace(
         top,
         name=str(number),
@@ -124,73 +121,16 @@ def _plant(
         timeout_s=spec["limits"].get("trial_timeout_s"),
     )
     shadow = f"{common['shadow'].rpartition('.')[0]}.{number}"
-    blueprint = draw(_plan([top, *steps], shadow, common), document="", media_type="")
-    ids = [new_id() for _ in blueprint.plan.jobs]
-    specs.add(conn, blueprint.specs, known=())
-    found = {
-        name: Asset(
-            given.type,
-            given.digest,
-            "tree" if given.kind == "tree" else "blob",
-            given.name,
-            given.uri,
-            size_bytes=0,
-        )
-        for name, given in attempt.inputs.items()
-        if given.digest is not None
-    }
-    stored = rows(
-        blueprint,
-        ids,
-        found,
-        actor=common["submitted_by"],
-        force_rerun=runner.force_rerun,
-    )
+    common = {**common, "shadow": shadow}
     path = f"{common['path']}.{number}".lstrip(".")
-    for row in stored:
-        row["path"] = f"{path}.{row['path']}" if row["path"] else path
-        row["root_id"] = runner.root_id
-        row["generation"] = common["generation"]
-        row["project"] = common["project"]
+    stored, links = tree_rows(conn, [top, *steps], attempt, attempt.inputs, common, path=path)
+    ids = [row["id"] for row in stored]
     stored[0] |= {
         "parent_id": sweep.id,
         "role": Role.TRIAL.value,
         "params": _top_params(stored[0]["params"], embedded, params, ids),
     }
-    return transitions.insert_below(conn, stored, edges(blueprint, ids), at=sweep.moment)
-
-
-def _bound(job: PlannedJob, given: Mapping[str, Input]) -> PlannedJob:
-    """The job with what the runner was given in place of its inputs of kind `input`."""
-    inputs: dict[str, Source] = {}
-    for name, source in job.inputs.items():
-        if source.kind == "input":
-            if source.value not in given:
-                continue  # an optional input that the sweep was not given
-            of_runner = given[source.value]
-            source = (
-                Source("literal", of_runner.value, type=source.type)
-                if of_runner.digest is None
-                else Source("asset", source.value, type=source.type)
-            )
-        inputs[name] = source
-    return replace(job, inputs=inputs)
-
-
-def _plan(jobs: Sequence[PlannedJob], shadow: str, common: Mapping[str, Any]) -> Plan:
-    return Plan(
-        jobs=tuple(jobs),
-        type="pipeline",
-        display_name=shadow,
-        experiment=common["experiment"],
-        description="",
-        tags={},
-        priority=common["priority"],
-        force_rerun=False,
-        outputs={},
-        assets=(),
-        warnings=(),
-    )
+    return transitions.insert_below(conn, stored, links, at=sweep.moment)
 
 
 def _top_params(

@@ -124,6 +124,8 @@ class _Placement:
             self.tags[node] = self._resolve(inherited, where or node.key)
         if node.trial is not None:
             self.place(node.trial, inherited, where)
+        if node.item is not None:
+            self.place(node.item, inherited, where)
         for child in node.children.values():
             self.place(child, inherited, where)
 

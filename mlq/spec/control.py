@@ -13,10 +13,10 @@ from mlq.spec.problems import Problems
 from mlq.spec.references import shorten
 from mlq.spec.rounds import own_output
 
-LOOPS = frozenset({"do_while"})
+LOOPS = frozenset({"do_while", "parallel_for"})
 CONTROLS = LOOPS | {"if_else"}
 #: Keys of control nodes that bindings stand in.
-BOUND_KEYS = frozenset({"condition", "true_block", "false_block", "body", "mapping"})
+BOUND_KEYS = frozenset({"condition", "true_block", "false_block", "body", "mapping", "items"})
 
 
 def kind_of(raw: Any) -> str | None:

@@ -9,6 +9,9 @@ from typing import Any
 from mlq.spec.builtin import BUILTIN
 from mlq.spec.plan import PlannedJob, Source
 
+#: Of the leaf that expands a `parallel_for`, the input that brings the items; no step names one so.
+ITEMS = "$items"
+
 _FIELDS = tuple(field.name for field in fields(PlannedJob))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlq.spec.bindings import bind_search_space
 from mlq.spec.builtin import Component, Port
-from mlq.spec.embedded import embed
+from mlq.spec.embedded import ITEMS, embed
 from mlq.spec.flows import Flow
 from mlq.spec.graph import find_chains
 from mlq.spec.model import (
@@ -98,7 +98,7 @@ class _Layout:
 
     def _number(self, node: Node) -> None:
         self.index[node] = self.size
-        self.size += 1 + (node.search.runners + 1 if node.search is not None else 0)
+        self.size += 1 + _leaves_of(node)
         self.nodes.append(node)
         order = self.wires[node].order
         place = {child: position for position, child in enumerate(order)}
@@ -118,14 +118,16 @@ class _Layout:
             self._number(child)
 
     def _writer(self, leaf: Node) -> int:
-        """The leaf job that writes the outputs of a step: of a sweep its last one, `best`."""
-        return self.index[leaf] + (leaf.search.runners + 1 if leaf.search is not None else 0)
+        """The leaf job that writes the outputs of a step: of a sweep and the like its last one."""
+        return self.index[leaf] + _leaves_of(leaf)
 
     def _jobs(self, node: Node) -> Iterator[PlannedJob]:
         job = self._job(node)
         yield job
         if node.search is not None:
             yield from self._sweep_leaves(node, job)
+        if node.spread is not None:
+            yield from self._spread_leaves(node, job)
 
     def _job(self, node: Node) -> PlannedJob:
         job = node.job
@@ -136,7 +138,7 @@ class _Layout:
         if timeout is None and job.limits is not None:
             timeout = job.limits.timeout
         name = node.name if node.parent is not None else job.name or ""
-        is_own = node.search is None and node.rounds is None
+        is_own = node.search is None and node.rounds is None and node.spread is None
         deterministic = is_own and _is_deterministic(node)
         inputs = {
             key: self._source(flow) for key, flow in wires.inputs.items() if flow.kind != "absent"
@@ -160,7 +162,7 @@ class _Layout:
             max_retries=retries.max_retries if is_own else 0,
             # the runners of a sweep watch its time, so that the best trial so far is kept; the time
             # of a repeated job is that of each of its rounds
-            timeout_s=timeout if is_own else None,
+            timeout_s=timeout if is_own or node.spread is not None else None,
             is_deterministic=deterministic,
             description=job.description or "",
             tags=dict(job.tags or {}),
@@ -186,6 +188,16 @@ class _Layout:
             if node.rounds.condition is not None:
                 rule["condition"] = node.rounds.condition
             return {"rounds": rule}
+        if node.spread is not None:
+            above = node.parent.settings if node.parent is not None else None
+            return {
+                "spread": {"max_concurrency": node.spread.max_concurrency},
+                "outputs": {name: ["collect", name] for name in node.outputs},
+                "continue_on_step_failure": bool(
+                    above is not None and above.continue_on_step_failure
+                ),
+                "timeout_s": timeout,
+            }
         if node.branches is not None:
             blocks = (node.branches.if_true, node.branches.if_false)
             return {"branches": [self._paths(node, block) for block in blocks]}
@@ -264,10 +276,7 @@ class _Layout:
             step = trial.job
             retries = step.retries or _NO_RETRIES
             return self._spec(trial, step.timeout, retries, _is_deterministic(trial))
-        layout = _Layout(trial, self.wiring, self.tags, self.environments)
-        jobs = layout.jobs()
-        self.code |= layout.code
-        self.secrets |= layout.secrets
+        layout, jobs = self._lay_out_apart(trial)
         reporters, metric = find_reporters(trial, job.objective.primary_metric)
         outputs = {name: layout.follow(trial, name) for name in trial.outputs}
         plan = embed(
@@ -279,6 +288,14 @@ class _Layout:
             reporters=[layout.index[leaf] for leaf in reporters],
         )
         return {"type": "pipeline", "plan": plan}
+
+    def _lay_out_apart(self, root: Node) -> tuple[_Layout, tuple[PlannedJob, ...]]:
+        """The jobs of what is made into trees later."""
+        layout = _Layout(root, self.wiring, self.tags, self.environments)
+        jobs = layout.jobs()
+        self.code |= layout.code
+        self.secrets |= layout.secrets
+        return layout, jobs
 
     def _sweep_leaves(self, node: Node, sweep: PlannedJob) -> Iterator[PlannedJob]:
         """The runners, and the leaf that makes the sweep's outputs of the best trial."""
@@ -321,6 +338,67 @@ class _Layout:
                 description="",
                 tags={},
             )
+
+    # items ------------------------------------------------------------------------------------
+
+    def _spread_leaves(self, node: Node, job: PlannedJob) -> Iterator[PlannedJob]:
+        """The leaf that adds a job for each item, and the one that collects their outputs."""
+        assert node.item is not None
+        _, jobs = self._lay_out_apart(node.item)
+        plan = embed(jobs, outputs={}, metric="", reporters=())
+        items, hidden = self._items(node)
+        inputs = {**job.inputs, **hidden, **self._hidden_inputs({"plan": plan})}
+        content = {"items": items, "ports": _write_ports(node, self.wires[node].inputs)}
+        types = {name: {"type": port.type} for name, port in node.outputs.items()}
+        roles = ("expand", "collect") if node.outputs else ("expand",)
+        for place, role in enumerate(roles):
+            spec = {
+                **_leaf_spec({}, _NO_RETRIES, timeout=None, deterministic=False),
+                "type": role,
+                "environment_variables": {},
+                **({"spread": content, "plan": plan} if role == "expand" else {"outputs": types}),
+            }
+            yield replace(
+                job,
+                index=job.index + 1 + place,
+                parent=job.index,
+                ordinal=place,
+                path=_below(node, role),
+                name=role,
+                display_name=role,
+                type="command",
+                role=role,
+                compute=self.tags.get(node),
+                spec=spec,
+                inputs=inputs if role == "expand" else {},
+                upstreams=(),
+                downstreams=0,
+                chain=None,
+                chain_position=0,
+                max_retries=0,
+                timeout_s=None,
+                demands={},
+                description="",
+                tags={},
+            )
+
+    def _items(self, node: Node) -> tuple[list[Any] | None, dict[str, Source]]:
+        """The items as JSON, None for those that `ITEMS` brings; and what they need as inputs."""
+        items = self.wires[node].items
+        if isinstance(items, Flow):
+            return None, {ITEMS: self._source(items)}
+        written: list[Any] = []
+        hidden: dict[str, Source] = {}
+        for name, flows in items or ():
+            values: dict[str, Any] = {}
+            for key, flow in flows.items():
+                if flow.kind == "literal":
+                    values[key] = {"type": flow.type, "value": flow.value}
+                elif flow.kind != "absent":
+                    values[key] = {"input": f"{ITEMS}.{name}.{key}"}
+                    hidden[f"{ITEMS}.{name}.{key}"] = self._source(flow)
+            written.append([name, values])
+        return written, hidden
 
     def _hidden_inputs(self, trial: Mapping[str, Any]) -> dict[str, Source]:
         """Assets that the steps of a trial name: resolved once, for all trials."""
@@ -366,7 +444,37 @@ def _demands(node: Node) -> dict[str, Any]:
     return demands
 
 
+def _leaves_of(node: Node) -> int:
+    """How many leaves a job has that are laid out with it; the last one writes its outputs."""
+    if node.search is not None:
+        return node.search.runners + 1
+    if node.spread is not None:
+        return 2 if node.outputs else 1
+    return 0
+
+
+def _write_ports(node: Node, given: Mapping[str, Flow]) -> dict[str, Any] | None:
+    """What items may give to the body, where they are found later; None for anything."""
+    if node.component is not None and node.component.open_inputs:
+        return None
+    if node.ports is None:
+        return {name: {"type": flow.type, "optional": True} for name, flow in given.items()}
+    return {
+        name: {
+            "type": port.type,
+            "optional": port.optional,
+            "default": port.default,
+            "enum": list(port.enum) if port.enum is not None else None,
+            "minimum": port.minimum,
+            "maximum": port.maximum,
+        }
+        for name, port in node.ports.items()
+    }
+
+
 def _writer_path(leaf: Node) -> str:
+    if leaf.spread is not None:
+        return _below(leaf, "collect")
     return leaf.path if leaf.search is None else _below(leaf, "best")
 
 

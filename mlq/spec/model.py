@@ -29,6 +29,7 @@ SAMPLING = ("grid", "random", "bayesian")
 MAX_RETRIES = 100
 MAX_ROUNDS = 20
 MAX_ITERATIONS = 1_000
+MAX_CONCURRENT_ITEMS = 1_000
 SEEDS = 2**32
 MAX_TRIALS = 1_000_000
 MAX_CONCURRENT_TRIALS = 1_000
@@ -331,6 +332,18 @@ class DoWhileJob(Job):
     limits: DoWhileLimits | None = None  # type: ignore[assignment]
 
 
+class ParallelForJob(Job):
+    """`type: parallel_for`: a sibling step once for each item, beside each other.
+
+    body: `${{parent.jobs.STEP}}`. items: a list of mappings from input to value, a mapping of such,
+    either as JSON text, or a binding to one. max_concurrency: so many run at once at most.
+    """
+
+    body: str
+    items: Any
+    max_concurrency: Annotated[StrictInt, Field(ge=1, le=MAX_CONCURRENT_ITEMS)] | None = None
+
+
 class SweepLimits(Limits):
     """Of a sweep. timeout: seconds for the whole search; trial_timeout: seconds for one trial."""
 
@@ -418,6 +431,7 @@ JOB_TYPES: Mapping[str, type[Job]] = {
     "sweep": SweepJob,
     "if_else": IfElseJob,
     "do_while": DoWhileJob,
+    "parallel_for": ParallelForJob,
 }
 COMPONENT_TYPES: Mapping[str, type[CommandComponent] | type[PipelineComponent]] = {
     "command": CommandComponent,
@@ -436,7 +450,6 @@ REFUSED_TYPES: Mapping[str, str] = {
     "finetuning": "mlq has no finetuning jobs; run the training as a command.",
     "distillation": "mlq has no distillation jobs; run the training as a command.",
     "base": "mlq has no base jobs; use `command` or `pipeline`.",
-    "parallel_for": "mlq has no parallel_for nodes.",
 }
 #: Keys of Azure's schema that a job file may not have here -> why.
 REFUSED_KEYS: Mapping[str, str] = {

@@ -72,6 +72,19 @@ class Carried:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """How many jobs are made of one.
+
+    max_concurrency: so many run beside each other at most; None for no bound.
+    items: of a `parallel_for`, what `mlq.spec.items` has read at `key`, or a binding to it.
+    """
+
+    max_concurrency: int | None
+    items: Any
+    key: KeyPath
+
+
+@dataclass(frozen=True, slots=True)
 class Branches:
     """Siblings that an `if_else` chooses between: name -> where it is named."""
 
@@ -87,6 +100,7 @@ class Node:
     elsewhere for inline components. ports: None when the step declares its inputs as it goes.
     broken: names of children that could not be read; whatever leads to them is not reported again.
     search, trial: of a sweep. A trial is a root of its own: nothing outside binds to what is in it.
+    spread, item: of a `parallel_for`, and what it runs for each item; a root, as a trial is.
     rounds: of a repeated job or loop, whose children are its rounds. branches: of an `if_else`.
     bodies: of a pipeline, steps that are the bodies of loops -> the loop's name: whoever binds to
     such a step is given the loop's outputs. is_finally: it runs once its siblings that are not have
@@ -109,6 +123,8 @@ class Node:
     broken: set[str] = field(default_factory=set)
     search: Search | None = None
     trial: Node | None = None
+    spread: Spread | None = None
+    item: Node | None = None
     rounds: Rounds | None = None
     branches: Branches | None = None
     bodies: dict[str, str] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from mlq.spec.bindings import Binding, has_binding, parse_binding
-from mlq.spec.builtin import Port
+from mlq.spec.builtin import LITERAL_TYPES, Port
 from mlq.spec.flows import Flow
 from mlq.spec.model import CommandJob, TypedOutput
 from mlq.spec.nodes import Node
@@ -22,7 +22,8 @@ class Wires:
 
     upstreams: siblings it waits for, in the order they are named. order: of a pipeline, its
     children, upstreams first. outputs: of a pipeline, name -> (child, the child's output).
-    broken_outputs: those with a problem that is reported already.
+    broken_outputs: those with a problem that is reported already. items: of a `parallel_for`, each
+    with its flows, or the flow that brings them.
     """
 
     inputs: dict[str, Flow] = field(default_factory=dict)
@@ -30,6 +31,7 @@ class Wires:
     outputs: dict[str, tuple[Node, str]] = field(default_factory=dict)
     broken_outputs: set[str] = field(default_factory=set)
     order: list[Node] = field(default_factory=list)
+    items: list[tuple[str, dict[str, Flow]]] | Flow | None = None
 
 
 class OutputWiring:
@@ -62,6 +64,8 @@ class OutputWiring:
         wires = self.wires[node] = Wires()
         if node.trial is not None:
             self._bind_trial_outputs(node, node.trial)
+        if node.item is not None:
+            self._bind_item_outputs(node, node.item)
         if node.rounds is not None:
             self._bind_round_outputs(node)
         elif not node.is_leaf:
@@ -88,6 +92,17 @@ class OutputWiring:
         sweep.outputs = {
             **{name: Port(type or "uri_folder") for name, type in types.items()},
             **SWEEP_OUTPUTS,
+        }
+
+    def _bind_item_outputs(self, node: Node, item: Node) -> None:
+        """What is made of the outputs of all items: a list of values, or a folder of folders."""
+        self._bind_outputs(item)
+        self._take_outputs(item)
+        node.broken |= item.broken
+        types = {name: self._output_type(item, name) for name in item.outputs}
+        node.outputs = {
+            name: Port("object" if type in LITERAL_TYPES else "uri_folder")
+            for name, type in types.items()
         }
 
     def _bind_round_outputs(self, repeated: Node) -> None:

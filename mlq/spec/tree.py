@@ -23,6 +23,7 @@ from mlq.spec.control import (
 )
 from mlq.spec.document import Document
 from mlq.spec.environments import FindEnvironment, find_no_environment
+from mlq.spec.items import Item, bound_outputs, read_items, write_item
 from mlq.spec.model import (
     JOB_TYPES,
     LATER_TYPES,
@@ -34,19 +35,20 @@ from mlq.spec.model import (
     DoWhileJob,
     IfElseJob,
     Job,
+    ParallelForJob,
     PipelineComponent,
     PipelineJob,
     Repeat,
     SweepJob,
 )
-from mlq.spec.nodes import Node, Rounds
+from mlq.spec.nodes import Node, Rounds, Spread
 from mlq.spec.paths import KeyPath
 from mlq.spec.problems import Problems
 from mlq.spec.references import is_step_name, shorten
 from mlq.spec.rounds import note_invalid_round, write_rounds
 from mlq.spec.steps import FindComponent, StepReader
 from mlq.spec.sweep import SWEEP_OUTPUTS, read_search
-from mlq.spec.values import describe, stand_in
+from mlq.spec.values import BadValueError, describe, stand_in
 
 MAX_JOBS = 5_000
 MAX_DEPTH = 16
@@ -119,7 +121,7 @@ class TreeBuilder(StepReader):
         node = Node(key, name, path, parent, job, "command", key)
         if job.repeat is not None:
             return self._repeated(node, job.repeat, raw, depth)
-        if isinstance(job, (IfElseJob, DoWhileJob)):
+        if isinstance(job, (IfElseJob, DoWhileJob, ParallelForJob)):
             self.problems.add(key, f"A {job.type} stands among the steps of a pipeline.")
             return None
         if isinstance(job, SweepJob):
@@ -440,12 +442,15 @@ class TreeBuilder(StepReader):
         job = self.problems.validate(model, self._without_bindings(raw, key), key, partial=True)
         if job is None or len(self.problems) > before:
             return None
+        has = {"outputs", "timeout"} if isinstance(job, ParallelForJob) else set()
         for name in ("inputs", "outputs", "retries", "timeout", "repeat"):
-            if getattr(job, name) is not None:
+            if getattr(job, name) is not None and name not in has:
                 self.problems.add((*key, name), f"A {raw['type']} has no {name}.")
         name = str(key[-1])
         if isinstance(job, DoWhileJob):
             return self._loop(name, job, key, parent, jobs, depth)
+        if isinstance(job, ParallelForJob):
+            return self._parallel_for(name, job, key, parent, jobs, depth)
         assert isinstance(job, IfElseJob)
         self._count(1)
         path = f"{parent.path}.{name}" if parent.path else name
@@ -472,11 +477,7 @@ class TreeBuilder(StepReader):
         if body is None or rounds is None:
             return None
         raw, body_key = jobs[body], (*key[:-1], body)
-        if not isinstance(raw, dict):
-            self.problems.add(body_key, f"A step must be a mapping; got {describe(raw)}.")
-            return None
-        if raw.get("repeat") is not None:
-            self.problems.add((*body_key, "repeat"), "The body of a loop is repeated by the loop.")
+        if not self._is_body(raw, body_key):
             return None
         model = self._model_of(raw, body_key)
         if model is None:
@@ -500,6 +501,68 @@ class TreeBuilder(StepReader):
         first, *_ = node.children.values()
         node.component, node.ports = first.component, first.ports
         return node
+
+    def _is_body(self, raw: Any, key: KeyPath) -> bool:
+        if not isinstance(raw, dict):
+            self.problems.add(key, f"A step must be a mapping; got {describe(raw)}.")
+            return False
+        if raw.get("repeat") is not None:
+            self.problems.add((*key, "repeat"), "The body of a loop is repeated by the loop.")
+            return False
+        return True
+
+    def _parallel_for(
+        self,
+        name: str,
+        loop: ParallelForJob,
+        key: KeyPath,
+        parent: Node,
+        jobs: Mapping[str, Any],
+        depth: int,
+    ) -> Node | None:
+        """A job that gets a child for each item once it runs: its body, which is laid out apart."""
+        body = next((step for step, by in parent.bodies.items() if by == name), None)
+        items = self._items(loop.items, (*key, "items"))
+        if body is None or items is None:
+            return None
+        raw, body_key = jobs[body], (*key[:-1], body)
+        if not self._is_body(raw, body_key):
+            return None
+        self._count(3)
+        before = self.count
+        item = self._node(write_item(raw, items), body_key, name="", parent=None, depth=depth + 1)
+        if item is None:
+            return None
+        if item.search is not None:
+            self.problems.add(
+                body_key, "A sweep is no body by itself; put it into a pipeline, and make that one."
+            )
+            return None
+        if not isinstance(items, str):
+            self._count((self.count - before) * (len(items) - 1))
+        path = f"{parent.path}.{name}" if parent.path else name
+        given = raw.get("inputs")
+        outputs = bound_outputs(raw.get("outputs"), loop.outputs)
+        job = loop.model_copy(update={"inputs": given, "outputs": outputs})
+        node = Node(body_key, name, path, parent, job, "parallel_for", body_key)
+        node.component, node.ports, node.item = item.component, item.ports, item
+        node.spread = Spread(loop.max_concurrency, items, (*key, "items"))
+        self._check_place(node)
+        return node
+
+    def _items(self, written: Any, key: KeyPath) -> list[Item] | str | None:
+        """The items as they are written, or the binding to them; None for what is neither."""
+        if has_binding(written):
+            return str(written)
+        try:
+            items = read_items(written)
+        except BadValueError as error:
+            self.problems.add(key, error.sentence("The items"))
+            return None
+        if not items:
+            self.problems.add(key, "There must be an item, at least.")
+            return None
+        return items
 
 
 def _has_gate(node: Node) -> bool:

@@ -14,8 +14,9 @@ from mlq.spec.bindings import Binding, find_bindings, has_binding, parse_binding
 from mlq.spec.builtin import ARTIFACT_TYPES, Port
 from mlq.spec.flows import ABSENT, BROKEN, Flow, fit
 from mlq.spec.graph import CycleError, sort_topologically
+from mlq.spec.items import Item, read_items
 from mlq.spec.model import CommandComponent, CommandJob, TypedInput
-from mlq.spec.nodes import Draw, Node, Search
+from mlq.spec.nodes import Draw, Node, Search, Spread
 from mlq.spec.objectives import check_objective
 from mlq.spec.outputs import OutputWiring, Wires
 from mlq.spec.paths import KeyPath
@@ -23,10 +24,11 @@ from mlq.spec.problems import Problems
 from mlq.spec.references import shorten
 from mlq.spec.rounds import note_invalid_round
 from mlq.spec.steps import is_typed, port_of
-from mlq.spec.values import literal_type
+from mlq.spec.values import BadValueError, literal_type
 
 #: A component's further inputs: values, or (`mlq:pass`) anything.
 _OPEN_VALUE = Port("object", optional=True)
+_ITEMS = Port("object")
 _ROUND = Flow("broken", output="round")
 
 
@@ -64,11 +66,16 @@ class Wiring(OutputWiring):
                 wires.upstreams[sibling] = None
         if node.is_round:
             self._carry_over(node)
-        params = self._bind_search(node, node.search) if node.search is not None else {}
+        params: Mapping[str, Flow] = {}
+        if node.search is not None:
+            params = self._bind_search(node, node.search)
+        elif node.spread is not None:
+            params = self._bind_items(node, node.spread)
         # what a repeated job leaves out is looked at in its rounds
         for name, port in (node.ports or {}).items() if node.rounds is None else ():
             param = params.get(name)
-            if param is not None and not (param.is_partial and port.default is not None):
+            lacks = port.default is not None or node.spread is not None
+            if param is not None and not (param.is_partial and lacks):
                 continue
             given = wires.inputs.get(name)
             if given is None or given.kind == "absent":
@@ -77,6 +84,8 @@ class Wiring(OutputWiring):
             self._check_given(node, node.definition, wires.inputs)
         if node.trial is not None:
             self._bind_trial(node, node.trial, wires.inputs, params)
+        if node.item is not None:
+            self._bind_item(node, node.item, wires.inputs, params)
         self._bind_children(node)
 
     def _is_given(self, node: Node, name: str) -> bool:
@@ -204,6 +213,79 @@ class Wiring(OutputWiring):
                 f"lack '{shorten(name)}'.",
             )
         return bool(found)
+
+    def _bind_items(self, node: Node, spread: Spread) -> dict[str, Flow]:
+        """What the items give to the body; items that no one knows yet may give it anything."""
+        wires = self.wires[node]
+        items = spread.items
+        if isinstance(items, str):
+            flow, sibling = self._flow(node, items, spread.key, _ITEMS)
+            flow = fit(self.problems, "items", flow, _ITEMS, spread.key)
+            if sibling is not None:
+                wires.upstreams[sibling] = None
+            if flow.kind != "literal":
+                wires.items = flow
+                return self._any_item(node)
+            try:
+                items = read_items(flow.value)
+            except BadValueError as error:
+                self.problems.add(spread.key, error.sentence("The items"))
+                return {}
+        wires.items = [(item.name, self._bind_values(node, item, spread)) for item in items]
+        params: dict[str, Flow] = {}
+        for name in {name for _, values in wires.items for name in values}:
+            given = [values[name] for _, values in wires.items if name in values]
+            types = {flow.type for flow in given}
+            params[name] = Flow(
+                "input",
+                name,
+                type=types.pop() if len(types) == 1 else "object",
+                is_partial=len(given) < len(wires.items),
+            )
+        return params
+
+    def _bind_values(self, node: Node, item: Item, spread: Spread) -> dict[str, Flow]:
+        values: dict[str, Flow] = {}
+        for name, raw in item.values.items():
+            key = (*spread.key, item.name, name)
+            port = self._port_for(node, name, key)
+            if isinstance(port, Flow):
+                continue
+            flow, sibling = self._flow(node, raw, key, port)
+            values[name] = fit(self.problems, name, flow, port, key)
+            if sibling is not None:
+                self.wires[node].upstreams[sibling] = None
+        return values
+
+    def _any_item(self, node: Node) -> dict[str, Flow]:
+        """Inputs that items may bring which are found while the job runs."""
+        if node.ports is None:
+            return {
+                name: Flow("input", name, type=flow.type, is_partial=True)
+                for name, flow in self.wires[node].inputs.items()
+            }
+        return {
+            name: Flow("input", name, type=port.type, is_partial=is_open(port))
+            for name, port in node.ports.items()
+        }
+
+    def _bind_item(
+        self, node: Node, item: Node, inputs: Mapping[str, Flow], params: Mapping[str, Flow]
+    ) -> None:
+        """Give the body of a `parallel_for` what is the same for all items, and what is not."""
+        given = {
+            name: Flow("input", name, type=flow.type) if flow.kind in ("asset", "output") else flow
+            for name, flow in inputs.items()
+        }
+        for name, flow in params.items():
+            is_given = inputs.get(name, ABSENT).kind != "absent"
+            given[name] = Flow(
+                "input", name, type=flow.type, is_partial=flow.is_partial and not is_given
+            )
+        self.wires[item].inputs = given
+        if isinstance(item.definition, (CommandJob, CommandComponent)):
+            self._check_given(item, item.definition, given)
+        self._bind_children(item)
 
     def _bind_trial(
         self, sweep: Node, trial: Node, inputs: Mapping[str, Flow], params: Mapping[str, Flow]
@@ -433,10 +515,12 @@ class Wiring(OutputWiring):
             flow = inputs.get(binding.name)
             port = (node.ports or {}).get(binding.name)
             is_missing = flow is not None and flow.kind == "absent"
-            if flow is not None and flow.kind in ("param", "output"):
+            if flow is not None and flow.kind in ("param", "output", "input"):
                 is_missing = flow.is_partial and flow.default is None
             if is_missing and (port is None or port.optional):
                 who = "is not given" if flow is ABSENT else "some trials are not given"
+                if flow is not None and flow.kind == "input":
+                    who = "some items do not give"
                 if flow is not None and flow.kind == "output":
                     who = "may not have been written when the pipeline ends"
                 self.problems.add(
@@ -493,6 +577,11 @@ class Wiring(OutputWiring):
                 "(text is put together in commands)."
             )
         self.problems.add(key, message)
+
+
+def is_open(port: Port) -> bool:
+    """Whether a job may do without a value for it."""
+    return port.optional or port.default is not None
 
 
 def _holds_binding(value: dict[str, Any] | list[Any]) -> bool:

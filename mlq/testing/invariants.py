@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from mlq.db.engine import Database
 from mlq.db.tables import events, job_edges, jobs
-from mlq.db.transitions import rounds
+from mlq.db.transitions import items, rounds
 from mlq.db.transitions.rounds import Verdict
 from mlq.lifecycle import LIVE, TERMINAL, TRANSITIONS, JobType, Reason, Role, State
 
@@ -70,8 +70,8 @@ def _counters(forest: _Forest, job: Any) -> Iterator[str]:
     if job.downstreams != len(forest.downstreams[job.id]):
         yield f"downstreams is {job.downstreams}, not {len(forest.downstreams[job.id])}"
     open_upstreams = sum(row.state != State.SUCCEEDED for row in forest.upstreams[job.id])
-    if job.role == Role.BEST:
-        open_upstreams += job.state == State.PENDING  # it waits for the runners, without edges
+    if job.role in (Role.BEST, Role.ITEM, Role.COLLECT):
+        open_upstreams += job.state == State.PENDING  # it waits for others, without edges
     if job.role == Role.ROUND and job.state == State.PENDING:
         before = _rounds(forest, job.parent_id)[: job.ordinal]
         open_upstreams += any(row.state != State.SUCCEEDED for row in before)
@@ -160,6 +160,11 @@ def _skipped(forest: _Forest, job: Any) -> Iterator[str]:
         row.role == Role.RUNNER and row.state == State.FAILED
         for row in forest.children[job.parent_id]
     )
+    because_of_item = job.role == Role.COLLECT and any(
+        row.state in TERMINAL and row.state != State.SUCCEEDED
+        for row in forest.children[job.parent_id]
+        if row.role in (Role.EXPAND, Role.ITEM)
+    )
     because_of_round = job.role == Role.ROUND and (
         _verdict(forest, parent)
         == (Verdict.GOOD if job.reason == Reason.CONDITION else Verdict.STOP)
@@ -168,7 +173,13 @@ def _skipped(forest: _Forest, job: Any) -> Iterator[str]:
         row.type == JobType.IF_ELSE and row.state == State.SUCCEEDED
         for row in forest.upstreams[job.id]
     )
-    if not (because_of_upstream or because_of_parent or because_of_runner or because_of_round):
+    if not (
+        because_of_upstream
+        or because_of_parent
+        or because_of_runner
+        or because_of_round
+        or because_of_item
+    ):
         yield "nothing explains why"
 
 
@@ -200,6 +211,22 @@ def _inner(forest: _Forest, job: Any) -> Iterator[str]:
         row.state in (State.QUEUED, State.RUNNING) for row in children
     ):
         yield "children were released before it started"
+
+
+def _items(forest: _Forest, job: Any) -> Iterator[str]:
+    rule = (job.params or {}).get("spread")
+    if not rule or job.state != State.RUNNING:
+        return
+    children = sorted(forest.children[job.id], key=lambda row: row.ordinal)
+    busy = sum(
+        row.role == Role.ITEM and row.state in LIVE and row.state != State.PENDING
+        for row in children
+    )
+    if rule["max_concurrency"] is not None and busy > rule["max_concurrency"]:
+        yield f"{busy} items at once"
+    following = items.find_next(children, rule)
+    if following != items.Next():
+        yield f"nothing does what comes next: {following}"
 
 
 def _rounds(forest: _Forest, job_id: str) -> list[Any]:
@@ -260,7 +287,7 @@ def _outcome(forest: _Forest, job: Any) -> Iterator[str]:
 _CHILDLESS = frozenset({JobType.APPROVAL, JobType.IF_ELSE})
 _RULES = (_counters, _times, _cancel, _ended_tree, _stuck, _skipped)
 _LEAF_RULES = (_leaf, _trial, _finally)
-_INNER_RULES = (_inner, _outcome)
+_INNER_RULES = (_inner, _outcome, _items)
 
 
 def _replay(forest: _Forest, history: Sequence[Any]) -> Iterator[str]:

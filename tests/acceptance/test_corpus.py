@@ -205,6 +205,7 @@ CHECKS: Mapping[str, Callable[[Ran], None]] = {
     "samples/finally.yml": says("value", "ended with 42", step="send"),
     "samples/line5.yml": says("value", 1, step="five"),
     "samples/nested3.yml": says("value", 1, step="after"),
+    "samples/parallel_for.yml": says("sum", 18, step="sum"),
     "samples/penguins.yml": _check_penguins,
     "samples/retrain.yml": lambda ran: None,  # it ends well when one of its rounds did
 }

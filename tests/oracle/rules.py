@@ -237,7 +237,7 @@ ADDITIONS = (
     ),
     Rule(
         "control flow",
-        r"Value '(if_else|do_while)' passed|is_control",
+        r"Value '(if_else|do_while|parallel_for)' passed|is_control",
         "Branches and loops, which the oracle has behind a switch of its own.",
         """\
 type: pipeline

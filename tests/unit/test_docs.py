@@ -129,6 +129,7 @@ KEYS: list[tuple[str, type[BaseModel], tuple[type[BaseModel], ...]]] = [
     ("Choice between steps", spec.IfElseJob, (spec.Job,)),
     ("Loop", spec.DoWhileJob, (spec.Job,)),
     ("Limits of a loop", spec.DoWhileLimits, ()),
+    ("Once for each item", spec.ParallelForJob, (spec.Job,)),
     ("Sampling algorithm", spec.SamplingAlgorithm, ()),
     ("Objective", spec.SweepObjective, ()),
     ("Early termination", spec.EarlyTermination, ()),

@@ -29,6 +29,7 @@ from mlq_workers.ending import Ending
 from mlq_workers.gpus import no_gpus
 from mlq_workers.handlers import CommandHandler, ComponentHandler, Handler
 from mlq_workers.reporter import Reporter
+from mlq_workers.spread import CollectHandler, ExpandHandler
 from mlq_workers.sweeps import BestHandler, RunnerHandler
 
 logger = logging.getLogger("mlq.executor")
@@ -74,6 +75,8 @@ class Executor:
                 clock=self.clock,
             ),
             Role.BEST.value: BestHandler(self.database),
+            Role.EXPAND.value: ExpandHandler(self.database),
+            Role.COLLECT.value: CollectHandler(self.database),
         }
         # Often enough for the window never to run dry, seldom enough to cost little.
         self._refill_after = max(1, self.settings.window_per_slot // 2)
@@ -148,9 +151,9 @@ class Executor:
         return self._end(attempt, ending, reporter.rest(ending.artifacts))
 
     def _handler_of(self, attempt: Attempt) -> Handler:
-        of_sweep = self._handlers.get(attempt.claim.role or "")
-        if of_sweep is not None:  # an iteration of a loop is a step like any other
-            return of_sweep
+        own = self._handlers.get(attempt.claim.role or "")
+        if own is not None:  # an iteration of a loop, or an item, is a step like any other
+            return own
         return self.component_handler if attempt.claim.component else self.command_handler
 
     def _end(self, attempt: Attempt, ending: Ending, said: Report) -> bool:

@@ -173,6 +173,8 @@ def _pending_words(conn: Connection, rows: Sequence[RowMapping]) -> dict[str, st
     for row in rows:
         if row["role"] == Role.FINALLY:
             words[row["id"]] = "runs when the other steps have ended"
+        elif row["role"] == Role.ITEM:
+            words[row["id"]] = "waits for its turn among the items"
         elif row["id"] in waits:
             words[row["id"]] = f"waiting for {listed(waits[row['id']])}"
         elif row["role"] == Role.ROUND and row["ordinal"]:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from mlq.db.roles import IS_BEST, IS_FINALLY, IS_RUNNER
 from mlq.db.tables import job_edges, jobs
 from mlq.db.together import Prepared
-from mlq.db.transitions import rounds
+from mlq.db.transitions import items, rounds
 from mlq.db.transitions.change import BoundChange, Change, Noting, apply_together
 from mlq.db.transitions.closing import INNER, Ended, close
 from mlq.db.transitions.rounds import Verdict
@@ -284,7 +284,9 @@ _LIVE_STEP = (
     )
     .limit(1)
 )
-_LET_START = update(jobs).where(jobs.c.id == bindparam("round")).values(waiting_on=0)
+_LET_START = (
+    update(jobs).where(jobs.c.id.in_(bindparam("jobs", expanding=True))).values(waiting_on=0)
+)
 
 
 def _release(
@@ -332,8 +334,10 @@ def _start_inner(conn: Connection, root_id: str, ids: list[str], settled: Settle
             if row.type == JobType.SWEEP or (row.params or {}).get("has_inner")
         ]
         ids = list(conn.scalars(_INNER_ENTRIES, {"parents": nested})) if nested else []
-        for row in started:  # of a resumed pipeline, nothing else may be left
+        for row in started:  # of a resumed job, nothing else may be left
             _open_finally(conn, row, waiting)
+            if (row.params or {}).get("spread"):
+                ended += _go_on_items(conn, root_id, row, settled)
     _wait_for_message(conn, root_id, waiting, settled)
     return ended
 
@@ -409,6 +413,8 @@ def _close_if_done(conn: Connection, root_id: str, row: Any, settled: Settled) -
         return []
     if (row.params or {}).get("rounds"):
         return _go_round(conn, root_id, row, settled)
+    if (row.params or {}).get("spread"):
+        return _go_on_items(conn, root_id, row, settled)
     if row.open_children == 1 and row.type == JobType.SWEEP:
         return _queue_best(conn, root_id, row.id, settled)
     return []
@@ -435,7 +441,7 @@ def _go_round(conn: Connection, root_id: str, repeated: Any, settled: Settled) -
     found = rounds.read(conn, repeated.id)
     verdict, one = rounds.judge(found, repeated.params["rounds"])
     if verdict == Verdict.START:
-        conn.execute(_LET_START, {"round": one.id})
+        conn.execute(_LET_START, {"jobs": [one.id]})
         for row in _QUEUE_ENTRIES.apply(conn, {"parents": [repeated.id]}, kind="job.queue"):
             _wait_for_message(conn, root_id, {row.compute: {row.id: row.ordinal}}, settled)
         return _start_inner(conn, root_id, [one.id], settled)
@@ -444,6 +450,22 @@ def _go_round(conn: Connection, root_id: str, repeated: Any, settled: Settled) -
         left = [other.id for other in found if other.state == State.PENDING]
         return skip(conn, jobs.c.id.in_(left), reason=why) if left else []
     return []
+
+
+def _go_on_items(conn: Connection, root_id: str, spread: Any, settled: Settled) -> list[Ended]:
+    """An item may have ended: start others, or have what there is collected."""
+    following = items.find_next(items.read(conn, spread.id), spread.params["spread"])
+    if following.skip is not None:
+        return skip(conn, jobs.c.id == following.skip)
+    start = [*following.start, *filter(None, [following.collect])]
+    if not start:
+        return []
+    conn.execute(_LET_START, {"jobs": start})
+    waiting: dict[str, dict[str, int]] = {}
+    for row in _QUEUE_ENTRIES.apply(conn, {"parents": [spread.id]}, kind="job.queue"):
+        waiting.setdefault(row.compute, {})[row.id] = row.ordinal
+    _wait_for_message(conn, root_id, waiting, settled)
+    return _start_inner(conn, root_id, start, settled)
 
 
 def _wake_runner(conn: Connection, root_id: str, sweep_id: str, settled: Settled) -> None:

@@ -13,7 +13,7 @@ from mlq.db.tables import jobs, latest_metrics
 from mlq.db.transitions import rounds
 from mlq.db.transitions.change import Change
 from mlq.db.types import Json, now
-from mlq.lifecycle import JobType, Reason, Role, State
+from mlq.lifecycle import HIDDEN_ROLES, JobType, Reason, Role, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ _CLOSE = Change(
     )
 )
 _FIRST_UNSUCCESSFUL = (
-    select(jobs.c.state, jobs.c.reason, jobs.c.path, jobs.c.error)
+    select(jobs.c.state, jobs.c.reason, jobs.c.path, jobs.c.error, jobs.c.role)
     .where(
         jobs.c.parent_id == bindparam("parent"),
         jobs.c.state.in_((State.FAILED.value, State.CANCELED.value)),
@@ -68,7 +68,7 @@ _FIRST_UNSUCCESSFUL = (
 # A trial's outcome is a result and not the sweep's failure, and a runner may have been stopped
 # because the target was reached.
 _FIRST_UNSUCCESSFUL_OF_SWEEP = (
-    select(jobs.c.state, jobs.c.reason, jobs.c.path, jobs.c.error)
+    select(jobs.c.state, jobs.c.reason, jobs.c.path, jobs.c.error, jobs.c.role)
     .where(
         jobs.c.parent_id == bindparam("parent"),
         or_(
@@ -123,7 +123,7 @@ def close(conn: Connection, row: Any) -> Ended:
     elif bad is not None:
         state = State(bad.state)
         reason = bad.reason
-        if state == State.FAILED and is_sweep:
+        if state == State.FAILED and bad.role in HIDDEN_ROLES:  # nobody knows that step
             error = bad.error
         elif state == State.FAILED:
             error = {**(bad.error or {}), "step": (bad.error or {}).get("step", bad.path)}

@@ -13,7 +13,7 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, Integer, bindparam, update
 
 from mlq.db.events import current_txid, event_row
 from mlq.db.tables import events, job_edges, jobs
@@ -121,10 +121,10 @@ def insert_below(
     *,
     at: datetime,
 ) -> set[str]:
-    """Store a tree below a running job, and queue what can start; the caller has the tree's lock.
+    """Store trees below a running job, and queue what can start; the caller has the tree's lock.
 
-    rows: as in `insert_tree`, the first one a child of that job, which counts it from now on.
-    Returns the computes on which leaves now wait for a message.
+    rows: as in `insert_tree`, the first one a child of that job, which counts its children among
+    them from now on. Returns the computes on which leaves now wait for a message.
     """
     top = rows[0]
     states = _first_states(rows)
@@ -137,7 +137,8 @@ def insert_below(
             (_INSERT_EVENTS, _events(stored, at)),
         ],
     )
-    conn.execute(_COUNT_CHILD, {"parent": top["parent_id"]})
+    tops = sum(row["parent_id"] == top["parent_id"] for row in rows)
+    conn.execute(_COUNT_CHILDREN, {"parent": top["parent_id"], "added": tops})
     waiting: dict[str, dict[str, int]] = {}
     for row in rows:
         if states[row["id"]] == State.QUEUED:
@@ -147,10 +148,10 @@ def insert_below(
     return set(waiting)
 
 
-_COUNT_CHILD = (
+_COUNT_CHILDREN = (
     update(jobs)
     .where(jobs.c.id == bindparam("parent"))
-    .values(open_children=jobs.c.open_children + 1)
+    .values(open_children=jobs.c.open_children + bindparam("added", type_=Integer))
 )
 
 

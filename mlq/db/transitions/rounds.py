@@ -27,6 +27,7 @@ _ROUNDS = (
         jobs.c.error,
         jobs.c.outputs,
         jobs.c.value,
+        jobs.c.role,
     )
     .where(jobs.c.parent_id == bindparam("parent"), jobs.c.role == Role.ROUND.value)
     .order_by(jobs.c.ordinal)

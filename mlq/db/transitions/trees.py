@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from mlq.db.events import record
-from mlq.db.roles import IS_BEST, IS_FINALLY
+from mlq.db.roles import IS_FINALLY
 from mlq.db.tables import job_edges, jobs
 from mlq.db.transitions.approvals import turn_down
 from mlq.db.transitions.cascade import Settled, lock_root, settle, skip, start_inner
@@ -341,7 +341,7 @@ def _recount(conn: Connection, root_id: str) -> None:
         .where(jobs.c.root_id == root_id, jobs.c.state == State.PENDING.value)
         .values(
             waiting_on=case(
-                (IS_BEST, 1),
+                (jobs.c.role.in_((Role.BEST.value, Role.ITEM.value, Role.COLLECT.value)), 1),
                 (jobs.c.role == Role.ROUND.value, case((waiting_rounds > 0, 1), else_=0)),
                 (IS_FINALLY, waiting + 1),
                 else_=waiting,

@@ -54,7 +54,7 @@ def test_built_in_components_are_found(reference: str) -> None:
         ),
         ("{component: {command: x, code: ./src}}", "component.code", "on your machine", None),
         ("{type: parallel}", "type", "'parallel' are not supported", None),
-        ("{type: parallel_for}", "type", "no parallel_for", None),
+        ("{type: base}", "type", "no base jobs", None),
         ("{}", "", "not said what this job runs", None),
         ("7", "", "must be a mapping; got 7", None),
         ("{command: x, priority: 3}", "priority", "set it at its root", None),
