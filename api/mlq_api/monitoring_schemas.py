@@ -90,6 +90,37 @@ class Drift(BaseModel):
     items: list[DriftReport]
 
 
+class SampledRequest(BaseModel):
+    """A request that was sampled. rows: how many it had, of which some are kept.
+
+    columns: name -> values of those. truth: what feedback said, null where it is not known.
+    is_copy: the caller got another deployment's answer.
+    """
+
+    model_config = _example(
+        id=17,
+        at="2026-06-01T08:00:00Z",
+        request_id="order-17",
+        deployment="production",
+        version=3,
+        is_copy=False,
+        rows=1,
+        columns={"tenure": [2], "plan": ["basic"]},
+        predictions=["yes"],
+        truth=["no"],
+    )
+    id: int
+    at: datetime
+    request_id: str
+    deployment: str
+    version: int
+    is_copy: bool
+    rows: int
+    columns: dict[str, list[Any]]
+    predictions: list[Any]
+    truth: list[Any] | None = None
+
+
 class Feedback(BaseModel):
     """What turned out to be true, of one request or, in `items`, of many."""
 

@@ -20,8 +20,8 @@ THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS
 
 #: Longer than this no measurement waits for the last answers.
 _SILENCE_S = 30
-#: Fields of /proc/PID/stat behind the command: the session, user time; system time follows it.
-_SESSION, _USER = 3, 11
+#: Fields of /proc/PID/stat behind the command: the parent, user time; system time follows it.
+_PARENT, _USER = 1, 11
 
 
 def free_port() -> int:
@@ -68,13 +68,19 @@ class Server:
 
     def cpu_s(self) -> float:
         """CPU time of it and of what it started, in seconds."""
-        ticks = 0
+        parents: dict[int, int] = {}
+        ticks: dict[int, int] = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError):
                 fields = stat.read_text().rpartition(")")[2].split()
-                if int(fields[_SESSION]) == self._process.pid:
-                    ticks += int(fields[_USER]) + int(fields[_USER + 1])
-        return ticks / os.sysconf("SC_CLK_TCK")
+                process = int(stat.parent.name)
+                parents[process] = int(fields[_PARENT])
+                ticks[process] = int(fields[_USER]) + int(fields[_USER + 1])
+        own, grown = {self._process.pid}, 0
+        while grown < len(own):
+            grown = len(own)
+            own |= {process for process, parent in parents.items() if parent in own}
+        return sum(ticks.get(process, 0) for process in own) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
         """End it and what it started."""

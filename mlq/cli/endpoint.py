@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _ENDPOINT = "Name of the endpoint."
+#: Truths that one request to the API takes.
+_TRUTHS = 1000
 
 
 @click.group()
@@ -150,6 +152,61 @@ def drift(ref: str, output: Output) -> None:
 
 @endpoint.command()
 @reference("NAME", _ENDPOINT)
+@click.option("-d", "--deployment", help="Of this deployment only.")
+@click.option("--request-id", help="Of this request only: the header x-request-id.")
+@click.option("-r", "--max-results", type=click.IntRange(1), default=25, show_default=True)
+@output_option
+def samples(
+    ref: str, deployment: str | None, request_id: str | None, max_results: int, output: Output
+) -> None:
+    """List requests that were sampled, newest first: what was asked, answered, and is true."""
+    columns = [
+        Column("REQUEST", lambda i: str(i["request_id"])),
+        Column("AT", lambda i: str(i["at"])[:19].replace("T", " ")),
+        Column("DEPLOYMENT", lambda i: f"{i['deployment']}{' (copy)' if i['is_copy'] else ''}"),
+        Column("VERSION", lambda i: str(i["version"]), right=True),
+        Column("ANSWER", lambda i: _say_values(i["predictions"])),
+        Column("TRUTH", lambda i: _say_values(i.get("truth") or [])),
+        Column("FIRST ROW", _say_first_row, flexible=True),
+    ]
+    with open_client() as client:
+        found = client.endpoints.samples(
+            ref, deployment=deployment, request_id=request_id, limit=max_results
+        )
+    output.list(
+        found,
+        columns,
+        name=lambda i: str(i["request_id"]),
+        empty="Nothing is kept: give a deployment data_collector: {sampling_rate: 0.1}.",
+    )
+
+
+@endpoint.command()
+@reference("NAME", _ENDPOINT)
+@click.option("--request-id", help="The header x-request-id of the answer.")
+@click.option("--truth", help="What turned out to be true, JSON or text; of many rows a list.")
+@click.option(
+    "-f",
+    "--file",
+    "file",
+    type=click.File("r"),
+    help='JSON {"request id": truth} or [{"request_id": …, "truth": …}]; - reads stdin.',
+)
+@output_option
+def feedback(
+    ref: str, request_id: str | None, truth: str | None, file: Any, output: Output
+) -> None:
+    """Tell what turned out to be true about predictions, for live accuracy."""
+    truths = read_truths(request_id, truth, None if file is None else file.read())
+    kept, entries = 0, list(truths.items())
+    with open_client() as client:
+        for place in range(0, len(entries), _TRUTHS):
+            kept += client.endpoints.give_feedback(ref, dict(entries[place : place + _TRUTHS]))
+    output.one({"name": ref, "kept": kept}, name=ref)
+
+
+@endpoint.command()
+@reference("NAME", _ENDPOINT)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @output_option
 def delete(ref: str, yes: bool, output: Output) -> None:
@@ -252,3 +309,39 @@ def _read_body(request_file: Any, rows: tuple[str, ...]) -> dict[str, Any]:
         where = Path(request_file.name).name if request_file is not None else "--row"
         raise click.BadParameter(f"{where} is not JSON: {error}") from None
     return content if isinstance(content, dict) else {"rows": content}
+
+
+def read_truths(request_id: str | None, truth: str | None, written: str | None) -> dict[str, Any]:
+    """Request id -> truth, from options or from a file's text. Raises click.UsageError."""
+    if written is None:
+        if request_id is None or truth is None:
+            raise click.UsageError("Give --request-id and --truth, or --file.")
+        try:
+            return {request_id: json.loads(truth)}
+        except ValueError:
+            return {request_id: truth}
+    if request_id is not None or truth is not None:
+        raise click.UsageError("--file has both: leave out --request-id and --truth.")
+    try:
+        found = json.loads(written)
+    except ValueError as error:
+        raise click.UsageError(f"The file is no JSON: {error}.") from None
+    if isinstance(found, dict):
+        found = found.get("items") or [
+            {"request_id": key, "truth": value} for key, value in found.items()
+        ]
+    if not isinstance(found, list) or not found:
+        raise click.UsageError("The file has no truths.")
+    for place, item in enumerate(found):
+        if not isinstance(item, dict) or not {"request_id", "truth"} <= item.keys():
+            raise click.UsageError(f"Entry {place} of the file lacks request_id or truth.")
+    return {str(item["request_id"]): item["truth"] for item in found}
+
+
+def _say_values(values: Any) -> str:
+    shown = ", ".join(str(value) for value in values[:3])
+    return f"{shown}, …" if len(values) > 3 else shown
+
+
+def _say_first_row(item: Item) -> str:
+    return " ".join(f"{name}={values[0]}" for name, values in item["columns"].items() if values)

@@ -263,6 +263,21 @@ class DriftReport(TypedDict, total=False):
     breaches: list[str]
 
 
+class SampledRequest(TypedDict, total=False):
+    """A request that was kept. columns: name -> values. truth: None where it is not known."""
+
+    id: int
+    at: str
+    request_id: str
+    deployment: str
+    version: int
+    is_copy: bool
+    rows: int
+    columns: dict[str, list[Any]]
+    predictions: list[Any]
+    truth: list[Any] | None
+
+
 class Prediction(TypedDict, total=False):
     """The answer of an endpoint; one entry for each row that was sent."""
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
-from mlq.client.documents import Deployment, DriftReport, Endpoint, Prediction, Rollout
+from mlq.client.documents import (
+    Deployment,
+    DriftReport,
+    Endpoint,
+    Prediction,
+    Rollout,
+    SampledRequest,
+)
 from mlq.client.paths import locate
 from mlq.client.session import Session
 
@@ -84,6 +91,22 @@ class Endpoints:
         """The last report on each deployment: features, predictions, live accuracy, breaches."""
         answer = self._session.json("GET", locate("/v1/endpoints/{}/drift", name))
         return cast("Sequence[DriftReport]", answer["items"])
+
+    def samples(
+        self,
+        name: str,
+        *,
+        deployment: str | None = None,
+        request_id: str | None = None,
+        limit: int | None = 50,
+    ) -> Sequence[SampledRequest]:
+        """Requests that were sampled, newest first, with answers and the truth where it is known.
+
+        request_id: of one request, which copies may have been sampled of, too.
+        """
+        params = _given(deployment=deployment, request_id=request_id)
+        path = locate("/v1/endpoints/{}/samples", name)
+        return list(self._session.pages(path, limit=limit, **params))
 
     def give_feedback(self, name: str, truths: Mapping[str, Any]) -> int:
         """Tell what turned out to be true: request id -> a value for each row; how many are kept.

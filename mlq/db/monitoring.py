@@ -91,6 +91,39 @@ def read_samples(
     return list(conn.execute(query.order_by(table.id.desc()).limit(limit)))
 
 
+def page_samples(
+    conn: Connection,
+    endpoint: str,
+    *,
+    limit: int,
+    deployment: str | None = None,
+    request_id: str | None = None,
+    before: int | None = None,
+) -> list[Row[Any]]:
+    """Samples with the truth about them where it is known, newest first, ids below `before` only.
+
+    Columns as in `Sample`, and id, at, truth.
+    """
+    sample, told = prediction_samples.c, prediction_truths.c
+    on = and_(
+        told.endpoint == sample.endpoint,
+        told.request_id == sample.request_id,
+        told.count == sample.count,
+    )
+    query = (
+        select(prediction_samples, told.truth)
+        .outerjoin(prediction_truths, on)
+        .where(sample.endpoint == endpoint)
+    )
+    if deployment is not None:
+        query = query.where(sample.deployment == deployment)
+    if request_id is not None:
+        query = query.where(sample.request_id == request_id)
+    if before is not None:
+        query = query.where(sample.id < before)
+    return list(conn.execute(query.order_by(sample.id.desc()).limit(limit)))
+
+
 def put_truths(
     conn: Connection, endpoint: str, truths: Sequence[tuple[str, int, Sequence[Any]]]
 ) -> None:

@@ -98,7 +98,13 @@ def page(
 def enter_stage(conn: Connection, id: str, stage: int) -> None:
     """Begin a stage, or begin it again."""
     statement = update(rollouts).where(rollouts.c.id == id, rollouts.c.ended_at.is_(None))
-    conn.execute(statement.values(stage=stage, phase="running", stage_at=now()))
+    conn.execute(statement.values(stage=stage, phase="running", reason="", stage_at=now()))
+
+
+def say(conn: Connection, id: str, *, reason: str) -> None:
+    """Say why a rollout stays in its stage."""
+    statement = update(rollouts).where(rollouts.c.id == id, rollouts.c.ended_at.is_(None))
+    conn.execute(statement.where(rollouts.c.reason != reason).values(reason=reason))
 
 
 def freeze(conn: Connection, id: str, *, reason: str) -> None:

@@ -72,6 +72,25 @@ def give_feedback(conn: Connection, endpoint: str, body: Mapping[str, Any]) -> i
     return len(truths)
 
 
+def list_samples(
+    conn: Connection,
+    endpoint: str,
+    *,
+    limit: int,
+    deployment: str | None = None,
+    request_id: str | None = None,
+    before: int | None = None,
+) -> list[Any]:
+    """Requests that were sampled, newest first; see `mlq.db.monitoring.page_samples`.
+
+    Raises NotFoundError.
+    """
+    endpoints.find(conn, endpoint)
+    return rows.page_samples(
+        conn, endpoint, limit=limit, deployment=deployment, request_id=request_id, before=before
+    )
+
+
 def list_reports(conn: Connection, endpoint: str) -> list[tuple[Deployment, Report | None]]:
     """Each deployment with the last report on its version. Raises NotFoundError."""
     found = endpoints.find(conn, endpoint)

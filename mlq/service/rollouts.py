@@ -21,7 +21,7 @@ from mlq.errors import ConflictError, MlqError, NotFoundError
 from mlq.service import endpoints, models, projects
 from mlq.service.assets import parse
 from mlq.service.names import check_alias, check_name, check_text, invalid
-from mlq.spec.rollout import Drift, Measured, Policy, find_fault, read_policy
+from mlq.spec.rollout import Drift, Measured, Policy, find_fault, find_lack, read_policy
 
 
 def start(
@@ -132,11 +132,18 @@ def advance(conn: Connection, endpoint: str, *, actor: str = "rollout") -> Rollo
         reason = f"somebody moved models:/{rollout.model}@{rollout.alias} meanwhile"
         return _roll_back(conn, rollout, reason=reason, actor=actor)
     is_baked = rows.age_of_stage_s(conn, rollout) >= policy.stages[rollout.stage].bake_s
-    fault = _judge(conn, rollout, policy, is_baked=is_baked)
+    counts = rows.read_counts(conn, rollout.endpoint, since=rollout.stage_at)
+    candidate = counts.get((rollout.candidate, rollout.version), Measured())
+    serving = counts.get((rollout.serving, rollout.previous), Measured())
+    drift = _read_drift(conn, rollout)
+    fault = find_fault(policy, candidate, serving, drift=drift, is_baked=is_baked)
     if fault is not None:
         return _roll_back(conn, rollout, reason=fault, actor=actor)
     if not is_baked:
         return rollout
+    if (lack := find_lack(policy, candidate)) is not None:
+        rows.say(conn, rollout.id, reason=lack)
+        return _find_open(conn, endpoint)
     if rollout.stage + 1 < len(policy.stages):
         rows.enter_stage(conn, rollout.id, rollout.stage + 1)
         rollout = _find_open(conn, endpoint)
@@ -187,17 +194,6 @@ def measure(
     """What (deployment, version) answered in the last `seconds`. Raises NotFoundError."""
     endpoints.find(conn, endpoint)
     return rows.read_counts(conn, endpoint, seconds=seconds)
-
-
-def _judge(conn: Connection, rollout: Rollout, policy: Policy, *, is_baked: bool) -> str | None:
-    counts = rows.read_counts(conn, rollout.endpoint, since=rollout.stage_at)
-    return find_fault(
-        policy,
-        counts.get((rollout.candidate, rollout.version), Measured()),
-        counts.get((rollout.serving, rollout.previous), Measured()),
-        drift=_read_drift(conn, rollout),
-        is_baked=is_baked,
-    )
 
 
 def _settings(serving: Mapping[str, Any], policy: Policy) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,8 @@ POLICY: dict[str, Any] = {
 class Client:
     """Asks a hundred times a second, and remembers every answer that was no success."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, *, rows: Sequence[Mapping[str, Any]] = ASKED) -> None:
+        self.rows = list(rows)
         self.headers = {"authorization": f"Bearer {token}"}
         self.http = httpx.Client(base_url=url, headers=self.headers, timeout=60)
         self.failures: list[str] = []
@@ -63,13 +64,17 @@ class Client:
         self.http.close()
 
     def _ask(self) -> None:
-        with httpx.Client(base_url=str(self.http.base_url), headers=self.headers) as http:
+        with httpx.Client(
+            base_url=str(self.http.base_url), headers=self.headers, timeout=60
+        ) as http:
             due = time.monotonic()
             while not self._is_over.is_set():
                 due = max(due + 0.01, time.monotonic() - 1)
                 self.asked += 1
                 try:
-                    answer = http.post("/endpoints/shop/score", json={"rows": ASKED}, timeout=60)
+                    answer = http.post(
+                        "/endpoints/shop/score", json={"rows": self.rows}, timeout=60
+                    )
                     if not answer.is_success:
                         self.failures.append(answer.text)
                 except httpx.TransportError as error:
@@ -78,7 +83,7 @@ class Client:
 
     def model(self) -> str:
         """The version that answers now."""
-        answer = self.http.post("/endpoints/shop/score", json={"rows": ASKED})
+        answer = self.http.post("/endpoints/shop/score", json={"rows": self.rows})
         return str(answer.json().get("model", ""))
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from mlq.db.monitoring import Report
 from mlq.db.routing import Deployment
 from mlq.service import monitoring as service
 from mlq_api.access import OF_ENDPOINT
 from mlq_api.bodies import parse
-from mlq_api.monitoring_schemas import Drift, Feedback, Kept
-from mlq_api.operations import PROBLEMS, Name, takes
+from mlq_api.monitoring_schemas import Drift, Feedback, Kept, SampledRequest
+from mlq_api.operations import PROBLEMS, Cursor, Limit, Name, number_of, takes
+from mlq_api.schemas import Page
 from mlq_api.server import server_of
+from mlq_api.views import page_of
 from mlq_api.wire import iso, json_response
 
 router = APIRouter(responses=PROBLEMS, dependencies=[OF_ENDPOINT])
@@ -31,6 +33,33 @@ async def drift(request: Request, name: Name) -> Response:
     return json_response({"items": [_view(deployment, report) for deployment, report in found]})
 
 
+@router.get(
+    "/v1/endpoints/{name}/samples",
+    tags=["endpoints"],
+    response_model=Page[SampledRequest],
+    summary="Requests that were sampled",
+)
+async def samples(
+    request: Request,
+    name: Name,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    deployment: Annotated[str | None, Query(max_length=64)] = None,
+    request_id: Annotated[str | None, Query(max_length=64)] = None,
+) -> Response:
+    """Newest first: what was asked, what was answered, and the truth where it is known."""
+    found = await server_of(request).read(
+        service.list_samples,
+        name,
+        limit=limit + 1,
+        deployment=deployment,
+        request_id=request_id,
+        before=number_of(cursor),
+    )
+    views = [_sample_view(row) for row in found]
+    return json_response(page_of(views, limit=limit, cursors=[row.id for row in found]))
+
+
 @router.post(
     "/endpoints/{name}/feedback",
     tags=["inference"],
@@ -46,6 +75,21 @@ async def feedback(request: Request, name: Name) -> Response:
     body = parse(Feedback, await request.body()).model_dump(exclude_unset=True)
     kept = await server_of(request).write(service.give_feedback, name, body)
     return json_response({"kept": kept})
+
+
+def _sample_view(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "at": iso(row.at),
+        "request_id": row.request_id,
+        "deployment": row.deployment,
+        "version": row.version,
+        "is_copy": row.is_copy,
+        "rows": row.count,
+        "columns": row.columns,
+        "predictions": row.predictions,
+        "truth": row.truth,
+    }
 
 
 def _view(deployment: Deployment, report: Report | None) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from mlq.errors import SpecError, TooLargeError, UnavailableError
+from mlq.ids import new_id
 from mlq.models.package import LoadedModel
+from mlq.service.monitoring import is_request_id
 from mlq_api.serving.front import Said
 from mlq_api.serving.json_bodies import SMALL_BODY
 from mlq_api.serving.meters import Key
@@ -20,6 +22,16 @@ from mlq_api.serving.server import Serving
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+#: Names a request, in the answer too; the truth about it is told by this name.
+REQUEST_HEADER = "x-request-id"
+
+
+def read_request_id(headers: Mapping[str, str]) -> str:
+    """The id of a request: the caller's own where it is one, else a new one."""
+    given = headers.get(REQUEST_HEADER)
+    return given if given is not None and is_request_id(given) else new_id()
 
 
 class Asked(Protocol):

@@ -10,11 +10,15 @@ from typing import Any
 
 from mlq.db.routing import Target
 from mlq.errors import UnavailableError
-from mlq.ids import new_id
 from mlq.models.package import LoadedModel
-from mlq.service.monitoring import is_request_id
 from mlq_api.serving import rows
-from mlq_api.serving.answers import Answered, answer, measure
+from mlq_api.serving.answers import (
+    REQUEST_HEADER,
+    Answered,
+    answer,
+    measure,
+    read_request_id,
+)
 from mlq_api.serving.front import Call, Said
 from mlq_api.serving.json_bodies import dump_fast, parse_object
 from mlq_api.serving.predictions import Answer
@@ -25,8 +29,6 @@ from mlq_api.serving.server import Serving
 HEADERS = ("mlq-deployment", "azureml-model-deployment")
 #: Requests of one session get the same deployment while the traffic stays as it is.
 SESSION_HEADER = "mlq-session"
-#: Names a request, in the answer too; the truth about it is told by this name.
-REQUEST_HEADER = "x-request-id"
 
 
 async def score(serving: Serving, call: Call) -> Said:
@@ -39,9 +41,7 @@ async def score(serving: Serving, call: Call) -> Said:
     serving.require(call.principal, "endpoint", name)
     asked = next((headers[name] for name in HEADERS if name in headers), None)
     deployment, target = await serving.choose(name, asked, session=headers.get(SESSION_HEADER))
-    request_id = headers.get(REQUEST_HEADER, "")
-    if not is_request_id(request_id):
-        request_id = new_id()
+    request_id = read_request_id(headers)
     if asked is None:
         for copy, other in serving.draw_mirrors(name):
             key = (name, copy, other.version, True)

@@ -47,7 +47,10 @@ class _Tally:
 
 
 class Meters:
-    """Counters by (endpoint, deployment, version, is a copy). Safe to use from many threads."""
+    """Counters by (endpoint, deployment, version, is a copy). Safe to use from many threads.
+
+    What no endpoint stands behind is shown to Prometheus only.
+    """
 
     def __init__(self) -> None:
         self._tallies: dict[Key, _Tally] = {}
@@ -72,7 +75,8 @@ class Meters:
             now = {
                 key: tally.copy()
                 for key, tally in self._tallies.items()
-                if tally.requests > self._stored.get(key, _Tally()).requests
+                if key[0]  # of an endpoint, and
+                and tally.requests > self._stored.get(key, _Tally()).requests
             }
         if not now:
             return

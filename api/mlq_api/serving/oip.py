@@ -18,7 +18,13 @@ from mlq import __version__
 from mlq.db.routing import Target
 from mlq.models.package import LoadedModel
 from mlq_api.serving import binary, rows, tensors
-from mlq_api.serving.answers import answer
+from mlq_api.serving.answers import (
+    REQUEST_HEADER,
+    Answered,
+    answer,
+    measure,
+    read_request_id,
+)
 from mlq_api.serving.front import Call, Said
 from mlq_api.serving.json_bodies import dump_fast, parse_object
 from mlq_api.serving.predictions import Answer
@@ -81,16 +87,28 @@ async def model_ready(request: Request) -> Response:
 
 
 async def infer(serving: Serving, call: Call) -> Said:
-    """POST /v2/models/{model}[/versions/{version}]/infer"""
+    """POST /v2/models/{model}[/versions/{version}]/infer
+
+    Counted, and drawn as a sample, for the deployment that stands for the version.
+    """
     body, raw = call.body, b""
     if (length := call.headers.get(binary.LENGTH_HEADER)) is not None:
         body, raw = binary.split_body(body, length)
     name, version = call.path[2], call.path[4] if call.path[3] == "versions" else None
     serving.require(call.principal, "model", name)
     target = await serving.find(name, version)
+    request_id = read_request_id(call.headers)
+    work = _answer(serving, body, raw, target)
+    key = (*serving.deployment_of(target), target.version, False)
+    said = await measure(serving, key, request_id=request_id, work=work)
+    said.headers = {**(said.headers or {}), REQUEST_HEADER: request_id}
+    return said
+
+
+async def _answer(serving: Serving, body: bytes, raw: bytes, target: Target) -> Answered:
     model = await serving.load(target)
     read = partial(read_infer, body, raw, model=model, target=target)
-    return (await answer(serving, model, size=len(call.body), read=read)).said
+    return await answer(serving, model, size=len(body) + len(raw), read=read)
 
 
 @dataclass(frozen=True, slots=True)

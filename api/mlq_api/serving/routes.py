@@ -113,6 +113,20 @@ def mirrors(
     ]
 
 
+def find_deployment(table: Routing, target: Target) -> tuple[str, str] | None:
+    """The (endpoint, deployment) that a version asked for by its model's name counts for.
+
+    Of several that stand for it the first by name which gets requests, else the first by name.
+    """
+    found = sorted(
+        (not route.traffic.get(name), endpoint, name)
+        for endpoint, route in table.endpoints.items()
+        for name, one in route.targets.items()
+        if one == target
+    )
+    return found[0][1:] if found else None
+
+
 def routed(table: Routing) -> set[Target]:
     """What the deployments of all endpoints stand for."""
     return {target for route in table.endpoints.values() for target in route.targets.values()}

@@ -64,6 +64,8 @@ class Serving:
         self._reads = Lane("reads", threads=1, capacity=_CAPACITY, timeout_s=_TIMEOUT_S)
         self._beside: set[asyncio.Task[object]] = set()
         self._versions: dict[tuple[str, int], Target] = {}
+        #: What `deployment_of` found in the table beside it.
+        self._counted: tuple[Routing, dict[Target, tuple[str, str]]] = (routes.EMPTY, {})
         lookup = Outliving(self._find_principal, is_away=lambda: self.watcher.is_away)
         self.principals = Principals(lookup.find, lookup_attempt=self._find_attempt)
 
@@ -143,6 +145,19 @@ class Serving:
         return routes.choose(
             newer, endpoint, deployment=deployment, random=self.random, session=session
         )
+
+    def deployment_of(self, target: Target) -> tuple[str, str]:
+        """The (endpoint, deployment) that a request for a model's version counts for.
+
+        Where none stands for it, the endpoint is empty and the deployment `models:/NAME`.
+        """
+        table = self.watcher.table
+        if self._counted[0] is not table:
+            self._counted = (table, {})
+        known = self._counted[1]
+        if target not in known:
+            known[target] = routes.find_deployment(table, target) or ("", f"models:/{target.name}")
+        return known[target]
 
     def draw_mirrors(self, endpoint: str) -> list[tuple[str, Target]]:
         """The deployments that get a copy of a request that came just now."""

@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mlq.db import monitoring
+from mlq.db.monitoring import Sample
 from mlq.service import models
 from tests.integration.api.conftest import Api
 from tests.packages import write_classifier, write_regressor
@@ -182,6 +184,21 @@ def test_a_rollback_that_callers_would_notice_needs_force(
     assert client.post(path, json={"force": True}).json()["version"] == 1
 
 
+def _sample(request_id: str, deployment: str = "main") -> Sample:
+    return Sample(
+        request_id=request_id,
+        endpoint="churn",
+        deployment=deployment,
+        version=2,
+        is_copy=False,
+        task="classification",
+        count=2,
+        columns={"months": [1, 60]},
+        predictions=["yes", "no"],
+        size_bytes=20,
+    )
+
+
 def test_endpoints(api: Api, client: httpx.Client, tmp_path: Path) -> None:
     _register(api, tmp_path / "model", count=2)
     client.post("/v1/models/churn/aliases", json={"alias": "production", "version": 2})
@@ -213,6 +230,19 @@ def test_endpoints(api: Api, client: httpx.Client, tmp_path: Path) -> None:
     told = client.post("/endpoints/churn/feedback", json={"request_id": "a", "truth": [1, None]})
     assert (told.status_code, told.json()) == (200, {"kept": 1})
     assert client.post("/endpoints/churn/feedback", json={}).json()["code"] == "invalid"
+    assert client.get(f"{path}/samples").json() == {"items": [], "next_cursor": None}
+    with api.database.write() as conn:
+        monitoring.add_samples(conn, [_sample("a"), _sample("b"), _sample("c", "other")])
+    newest = client.get(f"{path}/samples", params={"limit": 2}).json()
+    assert [one["request_id"] for one in newest["items"]] == ["c", "b"]
+    rest = client.get(f"{path}/samples", params={"cursor": newest["next_cursor"]}).json()
+    (first,) = rest["items"]
+    assert (first["request_id"], first["rows"], first["predictions"]) == ("a", 2, ["yes", "no"])
+    assert (first["columns"], first["truth"]) == ({"months": [1, 60]}, [1, None])
+    for asked, found in (({"deployment": "other"}, ["c"]), ({"request_id": "b"}, ["b"])):
+        items = client.get(f"{path}/samples", params=asked).json()["items"]
+        assert [one["request_id"] for one in items] == found
+    assert client.get("/v1/endpoints/nowhere/samples").status_code == 404
     split = {"main": 90, "other": 10}
     assert client.patch(path, json={"traffic": split}).json()["traffic"] == split
     assert client.patch(path, json={"traffic": {"main": 50}}).status_code == 422

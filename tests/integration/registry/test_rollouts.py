@@ -107,6 +107,27 @@ def test_a_good_candidate_reaches_all_requests_by_stages(database: Database, sho
         assert models.rollback(conn, name="churn", actor="ann").version == 1
 
 
+def test_a_stage_that_nobody_asks_does_not_pass(database: Database, shop: str) -> None:
+    start(database, 2)
+    bake(database)
+    waiting = advance(database)
+    assert (waiting.phase, waiting.stage) == ("running", 0)
+    assert "only 0 of 10 requests" in waiting.reason
+    answer(database, requests=9)
+    waiting = advance(database)
+    assert (waiting.stage, "only 9 of 10 requests" in waiting.reason) == (0, True)
+    answer(database, requests=1)
+    passed = advance(database)
+    assert (passed.stage, passed.reason) == (1, "")
+    assert kinds(database) == ["start", "advance"]
+
+
+def test_a_policy_may_go_by_the_time_alone(database: Database, shop: str) -> None:
+    start(database, 2, {"mirror": POLICY["mirror"], "abort": {"min_requests": 0}})
+    bake(database)
+    assert advance(database).phase == "succeeded"
+
+
 @pytest.mark.parametrize(
     ("measured", "reason"),
     [({"errors": 3}, "3 of 20 requests failed"), ({"ms": 400}, "over the limit of 100 ms")],

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from mlq.db import routing
+from mlq.db import monitoring, routing
 from mlq.service import endpoints, models, rollouts, tokens
 from mlq.spec.rollout import read_policy
 from tests.integration.serving.conftest import ROWS, World
@@ -284,12 +284,63 @@ def test_what_was_answered_is_stored_and_shown(sqlite_world: World) -> None:
     assert world.http.get("/metrics", headers={"authorization": ""}).status_code == 401
 
 
+def test_requests_by_a_models_name_count_for_the_deployment_of_the_version(
+    sqlite_world: World,
+) -> None:
+    world = sqlite_world
+    one, two = world.register("one"), world.register("two")
+    world.deploy(one)
+    with world.database.write() as conn:
+        endpoints.put_deployment(
+            conn,
+            endpoint="shop",
+            name="production",
+            model=f"models:/churn/{one}",
+            settings={"sampling_rate": 1.0},
+            actor="ann",
+        )
+    world.start()
+    inputs = [
+        {"name": "months", "shape": [2], "datatype": "FP64", "data": [1, 60]},
+        {"name": "plan", "shape": [2], "datatype": "BYTES", "data": ["basic", "plus"]},
+    ]
+    for version in (one, two):
+        answer = world.http.post(
+            f"/v2/models/churn/versions/{version}/infer",
+            json={"inputs": inputs},
+            headers={"x-request-id": f"v2-{version}"},
+        )
+        assert answer.headers["x-request-id"] == f"v2-{version}"
+    shown = world.http.get("/metrics").text
+    for labels in (
+        '{copy="false",deployment="production",endpoint="shop",model_version="1"}',
+        '{copy="false",deployment="models:/churn",endpoint="",model_version="2"}',
+    ):
+        assert f"mlq_serving_rows_total{labels} 2.0" in shown
+
+    def sampled() -> list[str]:
+        with world.database.read() as conn:
+            return [row.request_id for row in monitoring.page_samples(conn, "shop", limit=9)]
+
+    world.wait(sampled)
+    assert sampled() == [f"v2-{one}"]
+
+    def counted() -> dict[tuple[str, int], int]:
+        with world.database.read() as conn:
+            found = rollouts.measure(conn, "shop", seconds=600)
+        return {key: measured.requests for key, measured in found.items()}
+
+    world.wait(counted)
+    assert counted() == {("production", one): 1}
+
+
 def test_the_end_of_a_rollout_fails_no_request(sqlite_world: World) -> None:
     world = sqlite_world
     world.deploy(world.register("one"))
     two = world.register("two")
     world.start()
-    policy = read_policy({"canary": [{"percent": 50, "bake_s": 0}, {"percent": 90, "bake_s": 0}]})
+    canary = [{"percent": 50, "bake_s": 0}, {"percent": 90, "bake_s": 0}]
+    policy = read_policy({"canary": canary, "abort": {"min_requests": 0}})
     with world.database.write() as conn:
         rollouts.start(
             conn, model=f"models:/churn/{two}", endpoint="shop", policy=policy, actor="ann"
