@@ -83,10 +83,14 @@ def test_the_compose_file_fits_its_schema() -> None:
 
 
 def test_compose_has_every_part(compose: dict[str, Any]) -> None:
-    wanted = {"postgres", "valkey", "api", "serve", "worker-cpu", "worker-gpu", "flower"}
+    profiles = {name: service.get("profiles") for name, service in compose["services"].items()}
 
-    assert wanted <= compose["services"].keys()
-    assert compose["services"]["worker-gpu"]["profiles"] == ["gpu"]
+    assert profiles == {
+        **dict.fromkeys(("postgres", "valkey", "prepare", "api", "serve", "worker-cpu", "flower")),
+        "worker-gpu": ["gpu"],
+        "prometheus": ["monitoring"],
+        "grafana": ["monitoring"],
+    }
 
 
 def test_every_command_of_compose_exists(compose: dict[str, Any]) -> None:
@@ -123,11 +127,63 @@ def test_workers_can_be_scaled(compose: dict[str, Any]) -> None:
         assert not {"container_name", "ports", "hostname"} & compose["services"][name].keys()
 
 
-def test_only_the_api_is_published_and_only_on_this_machine(compose: dict[str, Any]) -> None:
+def test_only_the_api_is_published_beyond_this_machine_where_that_is_asked_for(
+    compose: dict[str, Any],
+) -> None:
     published = {name: s["ports"] for name, s in compose["services"].items() if "ports" in s}
 
-    assert published.keys() == {"api"}
+    assert published.keys() == {"api", "grafana"}
     assert published["api"][0].startswith("${MLQ_BIND:-127.0.0.1}:")
+    assert published["grafana"][0].startswith("127.0.0.1:")
+
+
+def _mounts(service: dict[str, Any]) -> dict[str, str]:
+    """Path in the container -> what is there: a file of this repository, or a volume."""
+    found = (volume.split(":") for volume in service.get("volumes", []))
+    return {path: source for source, path, *_ in found}
+
+
+def test_files_that_compose_mounts_exist_and_may_not_be_written(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        for volume in service.get("volumes", []):
+            if volume.startswith("./"):
+                assert (ROOT / volume.split(":")[0]).is_file(), volume
+                assert volume.endswith(":ro"), volume
+
+
+def test_prometheus_asks_what_answers_with_the_token_that_opens_metrics(
+    compose: dict[str, Any],
+) -> None:
+    services, mounts = compose["services"], _mounts(compose["services"]["prometheus"])
+    config = yaml.safe_load((ROOT / mounts["/etc/prometheus/prometheus.yml"]).read_text())
+    asked = set()
+    for job in config["scrape_configs"]:
+        (secret,) = services["prometheus"]["secrets"]
+        assert job["authorization"] == {"credentials_file": f"/run/secrets/{secret}"}
+        assert compose["secrets"][secret] == {"environment": "MLQ_METRICS_TOKEN"}
+        for one in job.get("dns_sd_configs", []):
+            asked |= {(name, str(one["port"])) for name in one["names"]}
+        for one in job.get("static_configs", []):
+            asked |= {tuple(target.split(":")) for target in one["targets"]}
+
+    assert {name for name, _ in asked} == {"api", "serve"}
+    for name, port in asked:
+        assert port in services[name]["command"], (name, port)
+        assert "MLQ_METRICS_TOKEN" in services[name]["environment"]
+    assert set(config["rule_files"]) <= mounts.keys()
+
+
+def test_grafana_finds_prometheus_and_the_dashboard(compose: dict[str, Any]) -> None:
+    service = compose["services"]["grafana"]
+    mounts = _mounts(service)
+    folder = "/etc/grafana/provisioning"
+    sources = yaml.safe_load((ROOT / mounts[f"{folder}/datasources/mlq.yml"]).read_text())
+    providers = yaml.safe_load((ROOT / mounts[f"{folder}/dashboards/mlq.yml"]).read_text())
+    shown = {str(Path(path).parent) for path in mounts if path.endswith(".json")}
+
+    assert [one["url"] for one in sources["datasources"]] == ["http://prometheus:9090"]
+    assert {one["options"]["path"] for one in providers["providers"]} == shown
+    assert service["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] in mounts
 
 
 def test_the_example_has_every_variable_of_compose_and_no_secret() -> None:
@@ -149,6 +205,7 @@ def test_volumes_of_compose_are_declared(compose: dict[str, Any]) -> None:
         volume.partition(":")[0]
         for service in compose["services"].values()
         for volume in service.get("volumes", [])
+        if not volume.startswith("./")
     }
 
     assert used == compose["volumes"].keys()

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from mlq.errors import UnauthorizedError, UnavailableError
 from mlq.service.tokens import Principal
-from mlq_api.auth import Principals
+from mlq_api.auth import METRICS, Principals, is_same_token
 from mlq_api.failed_logins import FailedLogins
 
 OPEN_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
@@ -62,9 +62,15 @@ class Outliving:
 
 
 class Bearers:
-    """Who is calling. Every path but health needs a token, whatever its role."""
+    """Who is calling. Every path but health needs a token, whatever its role.
 
-    def __init__(self, principals: Principals, *, failed_logins: FailedLogins) -> None:
+    metrics_token: is good for /metrics and nothing else; empty: there is none.
+    """
+
+    def __init__(
+        self, principals: Principals, *, failed_logins: FailedLogins, metrics_token: str = ""
+    ) -> None:
+        self._metrics_token = metrics_token
         self._failed_logins = failed_logins
         self._principals = principals
 
@@ -76,6 +82,8 @@ class Bearers:
                 "This needs a token.",
                 hint="Send `Authorization: Bearer TOKEN`; `mlq token create` makes one.",
             )
+        if scope["path"] == "/metrics" and is_same_token(token.strip(), self._metrics_token):
+            return METRICS
         principal = await self._principals.find(token.strip())
         if principal is None:
             unknown = UnauthorizedError(

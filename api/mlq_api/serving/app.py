@@ -89,6 +89,7 @@ def create_app(settings: Settings, *, random: Callable[[], float] = randomness.r
         bearers=Bearers(
             serving.principals,
             failed_logins=FailedLogins(per_minute=settings.failed_logins_per_minute),
+            metrics_token=settings.metrics_token.get_secret_value(),
         ),
         max_body_bytes=settings.max_body_bytes,
         predictions={

@@ -33,6 +33,7 @@ class World:
             database_url=database_url,
             artifact_url=str(home / "artifacts"),
             max_body_bytes=64 * 1024,
+            metrics_token="scrape",
         )
         self.database = Database.open(database_url, pool_size=4)
         self.store = Store.open(self.settings.artifact_root)

@@ -282,6 +282,9 @@ def test_what_was_answered_is_stored_and_shown(sqlite_world: World) -> None:
     assert f"mlq_serving_requests_total{labels} 4.0" in shown.text
     assert f"mlq_serving_rows_total{labels} 6.0" in shown.text
     assert world.http.get("/metrics", headers={"authorization": ""}).status_code == 401
+    scraping = {"authorization": "Bearer scrape"}
+    assert world.http.get("/metrics", headers=scraping).status_code == 200
+    assert world.http.get("/v2", headers=scraping).status_code == 401
 
 
 def test_requests_by_a_models_name_count_for_the_deployment_of_the_version(
