@@ -177,10 +177,12 @@ def show(ref: str, diff: bool, output: Output) -> None:
             best = client.sweeps.trials(found["id"], sort=order, state="succeeded", limit=_BEST)
         if found["state"] == "failed" and output.form == "table":
             last_lines = client.jobs.last_lines(find_failed(found)["id"], count=_LAST_LINES)
+        is_command = found["type"] == "command" and found["attempt"]
+        used = client.jobs.usage(found["id"]) if is_command and output.form == "table" else None
 
     def render() -> RenderableType:
         return render_job(
-            found, url=url, best=best, last_lines=last_lines, width=make_console().width
+            found, url=url, best=best, last_lines=last_lines, used=used, width=make_console().width
         )
 
     output.one(found, name=found["id"], render=render)

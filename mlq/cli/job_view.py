@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlq.cli import sweep_view
 from mlq.cli.output import make_table
@@ -18,6 +18,7 @@ from mlq.cli.words import (
     say_age,
     say_duration,
     say_number,
+    say_size,
     say_state,
     short_id,
 )
@@ -164,11 +165,13 @@ def render_job(
     now: datetime | None = None,
     best: Sequence[Trial] = (),
     last_lines: Sequence[str] = (),
+    used: Mapping[str, Any] | None = None,
     width: int = 80,
 ) -> RenderableType:
     """Everything `job show` says.
 
-    best: trials of a sweep to show; last_lines: of the log of what failed; width: of the terminal.
+    best: trials of a sweep to show; last_lines: of the log of what failed; used: of its machine, as
+    `Jobs.usage` has it; width: of the terminal.
     """
     from rich.console import Group
     from rich.padding import Padding
@@ -181,6 +184,8 @@ def render_job(
     facts.add_column(overflow="fold")
     for label, value in _facts(job, url=url, now=now):
         facts.add_row(label, Text(value))
+    if used is not None:
+        facts.add_row("used", Text(say_usage(used)))
     parts: list[RenderableType] = [render_head(job, now=now), Padding(facts, (0, 0, 0, 2))]
     if job.get("children"):
         parts += ["", Padding(render_steps(job, now=now), (0, 0, 0, 2))]
@@ -235,6 +240,11 @@ def _say_skip(job: Job, siblings: Sequence[Job]) -> str:
         f"stopped: step {say_step(failed)} failed; set continue_on_step_failure to let "
         "independent steps go on"
     )
+
+
+def say_usage(used: Mapping[str, Any]) -> str:
+    """`12.3 s of CPU, at most 512.0 MiB of memory`."""
+    return f"{used['cpu_s']:.1f} s of CPU, at most {say_size(used['max_rss_bytes'])} of memory"
 
 
 def say_git(git: Git) -> str:

@@ -16,6 +16,7 @@ from mlq.client.events import Event, follow
 from mlq.client.paths import locate
 from mlq.client.problems import TimedOutError
 from mlq.client.session import Session
+from mlq.errors import NotFoundError
 from mlq.lifecycle import is_terminal
 
 _SLOWEST_POLL_S = 0.5
@@ -138,6 +139,18 @@ class Jobs:
         path = locate("/v1/jobs/{}/metrics", ref)
         page = self._session.json("GET", path, params=params)
         return cast("Sequence[dict[str, Any]]", page["items"])
+
+    def usage(self, ref: str, *, attempt: int | None = None) -> dict[str, Any] | None:
+        """What a command used: {attempt, wall_s, cpu_s, max_rss_bytes, samples}; None if unknown.
+
+        Of the last attempt that was measured, by default.
+        """
+        path = locate("/v1/jobs/{}/usage", ref)
+        try:
+            found = self._session.json("GET", path, params={"attempt": attempt})
+        except NotFoundError:
+            return None
+        return cast("dict[str, Any]", found)
 
     def outputs(self, ref: str) -> dict[str, Output]:
         """What the job gives back, by name."""

@@ -12,6 +12,7 @@ from sqlalchemy.engine import RowMapping
 from mlq.db.tables import (
     alias_holds,
     asset_uses,
+    attempt_usage,
     batch_deployments,
     batch_invocations,
     data_numbers,
@@ -195,6 +196,7 @@ def delete_tree(conn: Connection, root_id: str) -> int:
             (metrics, "job_id"),
             (latest_metrics, "job_id"),
             (log_chunks, "job_id"),
+            (attempt_usage, "job_id"),
             (run_params, "run_id"),
             (run_tags, "run_id"),
             (run_links, "run_id"),

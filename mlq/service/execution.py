@@ -12,12 +12,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mlq.db import limits, registry, reports, specs, transitions
+from mlq.db import limits, registry, reports, specs, transitions, usage
 from mlq.db.lineage import find_cached, outputs_of
 from mlq.db.projects import owner_of_job
 from mlq.db.registry import Artifact
 from mlq.db.reports import LogChunk, MetricValue
 from mlq.db.transitions import DROPPED, RETURNED, AskGpus, Claim, Fate, Settled
+from mlq.db.usage import Usage
 from mlq.db.window import Delivery
 from mlq.errors import NotFoundError, StepError
 from mlq.lifecycle import Reason, Role
@@ -70,6 +71,7 @@ class Report:
     metrics: Sequence[MetricValue] = ()
     logs: Sequence[LogChunk] = ()
     artifacts: Sequence[Artifact] = ()
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +349,8 @@ def _write(conn: Connection, claim: Claim, said: Report) -> None:
     registry.add_artifacts(conn, said.artifacts)
     reports.write_metrics(conn, claim.id, claim.attempt, said.metrics)
     reports.write_logs(conn, claim.id, claim.attempt, said.logs)
+    if said.usage is not None:
+        usage.write(conn, claim.id, claim.attempt, said.usage)
 
 
 def resolve_inputs(

@@ -246,6 +246,11 @@ class _Layout:
         distribution = _first(own, node.definition, "distribution")
         if distribution is not None:
             spec["processes"] = distribution.process_count_per_instance
+        resources = _first(own, node.definition, "resources")
+        if resources is not None and resources.memory is not None:
+            spec["memory_limit_bytes"] = resources.memory
+        if resources is not None and resources.cpu is not None:
+            spec["cpus"] = resources.cpu
         if warm is False:  # left out otherwise, so that digests stay as they were
             spec["warm_start"] = False
         return spec

@@ -7,6 +7,7 @@ the model that JOB_TYPES names. Unknown keys are problems.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from pydantic import (
     Field,
     StrictBool,
     StrictInt,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -128,6 +130,7 @@ def _job_name(value: Any) -> Any:
 
 
 _SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([GM]i)B?")
+_MOST_CPUS = 4096
 _UNITS = {"G": 1 << 30, "M": 1 << 20}
 
 
@@ -172,16 +175,59 @@ class Distribution(_Strict):
     process_count_per_instance: Annotated[StrictInt, Field(ge=1, le=MAX_PROCESSES)] = 1
 
 
+def _docker_limits(value: Any) -> Any:
+    """`--cpus` and `--memory` of Docker's arguments, where nothing else says them."""
+    if not isinstance(value, dict):
+        return value
+    said = value.get("docker_args")
+    text = " ".join(map(str, said)) if isinstance(said, list) else said
+    if not isinstance(text, str):
+        return value
+    found = dict(value)
+    for key, option in (("cpu", r"--cpus"), ("memory", r"(?:--memory|-m)")):
+        given = re.search(rf"(?:^|\s){option}[\s=]+(\S+)", text)
+        if given and value.get(key) is None:
+            found[key] = _docker_size(given[1]) if key == "memory" else given[1]
+            text = text.replace(given[0], " ", 1)
+    if text.strip():
+        return found
+    return {key: value for key, value in found.items() if key != "docker_args"}
+
+
+def _docker_size(text: str) -> str:
+    """Docker's `2g` as `2GiB`; its units are powers of 1024."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([mg])b?", text.lower())
+    return text if found is None else f"{found[1]}{found[2].upper()}iB"
+
+
+def _as_cpus(value: Any) -> Any:
+    if value is None:
+        return None
+    try:
+        cpus = float(value) if isinstance(value, (int, float, str)) else math.nan
+    except ValueError:
+        cpus = math.nan
+    if isinstance(value, bool) or not 0 < cpus <= _MOST_CPUS:
+        raise PydanticCustomError("cpus", "must be a number of CPUs such as 4 or 0.5")
+    return cpus
+
+
 class Resources(BaseModel):
     """What a step asks of its machine. Azure's other keys are kept and ignored.
 
-    gpu_memory: that much of each GPU that the step sees must be free (mlq's own).
+    gpu_memory: that much of each GPU that the step sees must be free. cpu: for how many CPUs'
+    worth of threads it computes. memory: what all its processes may hold together, in bytes. These
+    three are mlq's own; Azure has Docker's arguments for the last two.
     """
 
     model_config = ConfigDict(extra="allow")
 
     instance_count: StrictInt | None = None
     gpu_memory: Annotated[int | None, BeforeValidator(_as_bytes)] = None
+    cpu: Annotated[float | None, BeforeValidator(_as_cpus)] = None
+    memory: Annotated[int | None, BeforeValidator(_as_bytes)] = None
+
+    _read_docker = model_validator(mode="before")(_docker_limits)
 
 
 class Settings(_Strict):

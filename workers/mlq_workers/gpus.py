@@ -222,6 +222,14 @@ def gpu_usage(gpus: Sequence[Gpu], *, driver: Driver = _NVIDIA) -> list[GpuUsage
     return [driver.usage(gpu) for gpu in gpus]
 
 
+def ask_use(uuids: Sequence[str], *, driver: Driver = _NVIDIA) -> tuple[float | None, int | None]:
+    """Mean utilization (0 to 1) and used bytes of some GPUs; None where they do not tell."""
+    told = gpu_usage([gpu for gpu in driver.gpus() or [] if gpu.uuid in uuids], driver=driver)
+    busy = [one.utilization for one in told if one.utilization is not None]
+    used = [one.memory_used_bytes for one in told if one.memory_used_bytes is not None]
+    return sum(busy) / len(busy) if busy else None, sum(used) if used else None
+
+
 def _find(word: str, gpus: Sequence[Gpu]) -> Gpu | None:
     """The GPU of an index, a UUID or the beginning of one."""
     word = word.strip()

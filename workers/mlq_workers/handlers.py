@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlq.artifacts import Store
 from mlq.db.registry import Artifact
+from mlq.db.usage import Usage
 from mlq.errors import StepError
 from mlq.lifecycle import Reason
 from mlq.service.attempt_tokens import Signer
@@ -21,6 +24,7 @@ from mlq_workers.code import copy_code
 from mlq_workers.components.base import Metric, Step
 from mlq_workers.ending import Ending
 from mlq_workers.environments import Environments, Interrupted, activate
+from mlq_workers.gpus import ask_use
 from mlq_workers.reporter import Reporter
 from mlq_workers.runner import CommandOutcome, CommandSpec, WarmStarts, render_command, run_command
 from mlq_workers.runner.command import Stop
@@ -149,6 +153,8 @@ class CommandHandler:
                 outputs[key].mkdir()
         given_secrets = self._secrets(attempt)
         mask = Mask(given_secrets.values())
+        cpus = spec.get("cpus")
+        threads = self.threads if cpus is None else math.ceil(cpus)
         told = MetricsFile(scratch / "metrics.jsonl")
         pruned = False
 
@@ -169,6 +175,7 @@ class CommandHandler:
             reads: Sequence[Path] = (),
             writes: Sequence[Path] = (),
             processes: int | None = None,
+            on_usage: Callable[[Usage], None] = lambda usage: None,
         ) -> CommandOutcome:
             return run_command(
                 CommandSpec(
@@ -178,7 +185,7 @@ class CommandHandler:
                     timeout_s=spec.get("timeout_s"),
                     memory_limit_bytes=spec.get("memory_limit_bytes"),
                     gpu=self.gpu,
-                    threads=self.threads,
+                    threads=threads,
                     processes=processes,
                     max_log_bytes=self.max_log_bytes,
                     hidden=self.hidden,
@@ -190,6 +197,8 @@ class CommandHandler:
                 on_start=seat.report_group,
                 should_stop=should_stop,
                 warm=self.warm if spec.get("warm_start", True) else None,
+                on_usage=on_usage,
+                ask_gpus=partial(ask_use, self.gpu) if self.gpu else None,
             )
 
         readable = [given for given in inputs.values() if isinstance(given, Path)]
@@ -214,13 +223,16 @@ class CommandHandler:
                         {**activate(home), **variables},
                         reads=[home],
                         processes=spec.get("processes"),
+                        on_usage=reporter.usage,
                     )
             except Interrupted as stopped:
                 if stopped.outcome is None:
                     return _stopped(stopped.stop, pruned=pruned)
                 outcome = stopped.outcome
         else:
-            outcome = run(command, variables, processes=spec.get("processes"))
+            outcome = run(
+                command, variables, processes=spec.get("processes"), on_usage=reporter.usage
+            )
         for metric in told.read():
             _report_metric(reporter, metric)
         if hear is not None:
@@ -346,6 +358,8 @@ def _failed(attempt: Attempt, outcome: Any) -> Ending:
         message = f"The command ran longer than its timeout of {attempt.spec['timeout_s']:g} s."
     elif outcome.reason == "oom":
         message = "The command ran out of memory."
+        if limit := attempt.spec.get("memory_limit_bytes"):
+            message = f"{message[:-1]}: resources.memory allows it {limit / 2**20:g} MiB."
     elif outcome.signal is not None:
         message = f"The command was ended by signal {outcome.signal}."
     else:

@@ -11,6 +11,7 @@ from mlq.db import Database
 from mlq.db.registry import Artifact
 from mlq.db.reports import LogChunk, MetricValue
 from mlq.db.transitions import Claim
+from mlq.db.usage import Usage
 from mlq.errors import StepError, UnavailableError
 from mlq.service import execution
 from mlq.service.execution import Report
@@ -18,6 +19,7 @@ from mlq.service.execution import Report
 logger = logging.getLogger("mlq.reporter")
 
 _FLUSH_S = 1.0
+_USAGE_S = 10.0
 _FLUSH_BYTES = 256 * 1024
 _MAX_KEY = 255
 _CUT = b"\n[mlq: the log is longer than is kept; cut here]\n"
@@ -38,7 +40,12 @@ class Reporter:
         self._log_bytes = 0
         self._log_room = max_log_bytes
         self._log_is_cut = False
-        self._flushed_at = time.monotonic()
+        self._usage: Usage | None = None
+        self._flushed_at = self._measured_at = time.monotonic()
+
+    def usage(self, usage: Usage) -> None:
+        """Say what the attempt has used so far, all of it."""
+        self._usage = usage
 
     def metric(self, key: str, value: float, *, step: int = 0) -> None:
         """Report a value of a metric; one that is not a number is left out, and the log says so.
@@ -74,15 +81,21 @@ class Reporter:
 
     def rest(self, artifacts: Sequence[Artifact] = ()) -> Report:
         """What has not been written yet, for the outcome's transaction."""
-        report = Report(tuple(self._metrics), _joined(self._logs), tuple(artifacts))
-        self._metrics, self._logs, self._log_bytes = [], [], 0
+        report = Report(tuple(self._metrics), _joined(self._logs), tuple(artifacts), self._usage)
+        self._metrics, self._logs, self._log_bytes, self._usage = [], [], 0, None
         return report
 
     def flush(self) -> None:
         """Write now what has been collected; kept for later when the database is away."""
         self._flushed_at = time.monotonic()
+        later = None
+        if self._flushed_at - self._measured_at < _USAGE_S:
+            later, self._usage = self._usage, None  # it is whole each time: seldom is enough
+        else:
+            self._measured_at = self._flushed_at
         said = self.rest()
-        if not said.metrics and not said.logs:
+        self._usage = later
+        if not said.metrics and not said.logs and said.usage is None:
             return
         try:
             self._database.transact(execution.report, self._claim, said)
@@ -90,6 +103,7 @@ class Reporter:
             logger.warning("report of %s waits: %s", self._claim.id, error)
             self._metrics = [*said.metrics, *self._metrics]
             self._logs = [*said.logs, *self._logs]
+            self._usage = self._usage or said.usage
 
     def flush_if_due(self) -> None:
         """Write what has been collected if it is about a second old, or much."""

@@ -10,6 +10,7 @@ from pydantic import StringConstraints
 from sqlalchemy import Connection
 
 from mlq.db import job_git
+from mlq.db import usage as measured
 from mlq.db.job_git import GitRecord
 from mlq.db.projects import DEFAULT
 from mlq.db.queries import jobs as query
@@ -33,6 +34,7 @@ from mlq_api.ordering_schemas import Move
 from mlq_api.plans import JSON_TYPE
 from mlq_api.schemas import Job, Metric, Page, PlanView, State
 from mlq_api.server import server_of
+from mlq_api.usage_schemas import Usage, usage_view
 from mlq_api.views import MAX_DEPTH, job_tree, job_views, metric_view, page_of, submitted_tree
 from mlq_api.wire import json_response
 
@@ -363,6 +365,30 @@ async def metrics(
         return page_of(
             [metric_view(row) for row in rows], limit=limit, cursors=[row["id"] for row in rows]
         )
+
+    return json_response(await server_of(request).read(read))
+
+
+@router.get("/{ref}/usage", response_model=Usage, summary="What a command used of its machine")
+async def usage(
+    request: Request,
+    ref: Ref,
+    attempt: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+) -> Response:
+    """CPU, memory and GPUs of an attempt, also of a live one; of the last measured by default.
+
+    404 where none was: of jobs that are no commands, and of commands that took under a second.
+    """
+
+    def read(conn: Connection) -> dict[str, Any]:
+        job_id = query.find(conn, ref)
+        found = measured.find(conn, job_id, attempt=attempt)
+        if found is None:
+            raise NotFoundError(
+                "Nothing was measured of this job.",
+                hint="Commands are measured that run for over a second.",
+            )
+        return usage_view(*found)
 
     return json_response(await server_of(request).read(read))
 

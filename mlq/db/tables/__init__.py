@@ -23,7 +23,7 @@ from mlq.db.tables.base import metadata
 from mlq.db.tables.batch import batch_deployments, batch_endpoints, batch_invocations
 from mlq.db.tables.delivery import alias_holds, deployments, endpoints, routing_version
 from mlq.db.tables.fleet import leases, limit_holds, limits, workers
-from mlq.db.tables.history import events, latest_metrics, log_chunks, metrics
+from mlq.db.tables.history import attempt_usage, events, latest_metrics, log_chunks, metrics
 from mlq.db.tables.jobs import job_edges, job_git, jobs, specs
 from mlq.db.tables.monitoring import drift_reports, prediction_samples, prediction_truths
 from mlq.db.tables.projects import (
@@ -54,6 +54,7 @@ __all__ = [
     "alias_holds",
     "artifacts",
     "asset_uses",
+    "attempt_usage",
     "batch_deployments",
     "batch_endpoints",
     "batch_invocations",

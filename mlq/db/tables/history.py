@@ -76,3 +76,16 @@ log_chunks = Table(
     Column("at", Timestamp, nullable=False),
     Index("ix_log_chunks_job", "job_id", "id"),
 )
+
+#: What attempts of commands used; samples: `mlq.db.usage.Sample`s as lists.
+attempt_usage = Table(
+    "attempt_usage",
+    metadata,
+    Column("job_id", Id, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("wall_s", Float, nullable=False),
+    Column("cpu_s", Float, nullable=False),
+    Column("peak_rss_bytes", BigInteger, nullable=False),
+    Column("samples", Json, nullable=False),
+    PrimaryKeyConstraint("job_id", "attempt"),
+)

@@ -19,11 +19,13 @@ from typing import Any, Literal
 
 import psutil
 
+from mlq.db.usage import Usage
 from mlq.errors import StepError, UnavailableError
 from mlq_workers.runner import guard, ranks
 from mlq_workers.runner.environment import command_environment
 from mlq_workers.runner.logs import CHUNK_BYTES, LogPump, OnLog
 from mlq_workers.runner.mask import NO_MASK, Mask
+from mlq_workers.runner.meter import AskGpus, Meter
 from mlq_workers.runner.warm import ForkedGuard, WarmStarts
 
 Stop = Literal["cancel", "drain"]
@@ -79,7 +81,7 @@ class CommandOutcome:
 
     reason: None for success; `drained` when `should_stop` asked to drain and it had not ended by
     itself. last_lines: the end of its output, oldest first. peak_rss_bytes: of its largest
-    process, or of all together where a memory limit made them be added up.
+    process, or of all together at a moment when they were added up.
     """
 
     exit_code: int | None
@@ -97,6 +99,8 @@ def run_command(
     on_start: Callable[[int], None],
     should_stop: Callable[[], Stop | None],
     warm: WarmStarts | None = None,
+    on_usage: Callable[[Usage], None] = lambda usage: None,
+    ask_gpus: AskGpus | None = None,
 ) -> CommandOutcome:
     """Run a command to its end; no process of it is left when this returns or raises.
 
@@ -106,6 +110,8 @@ def run_command(
         the id of its process group. If it raises, nothing was run.
     should_stop(): asked about five times a second.
     warm: where a script may start that cannot tell the difference.
+    on_usage(usage): what it has used so far, with each sample, and at its end; not for one that
+        ends within a second. ask_gpus: what the GPUs that it sees are doing.
     What these raise comes out of here, after the command was killed.
     Raises StepError when the command cannot be started, UnavailableError when the machine cannot
     start any process.
@@ -135,6 +141,8 @@ def run_command(
                 process,
                 channel,
                 LogPump(on_log, max_bytes=spec.max_log_bytes, mask=spec.mask),
+                Meter(ask_gpus),
+                on_usage,
             ).run(on_start, should_stop)
 
 
@@ -228,7 +236,11 @@ class _Run:
         process: GuardProcess,
         channel: socket.socket,
         pump: LogPump,
+        meter: Meter,
+        on_usage: Callable[[Usage], None],
     ) -> None:
+        self._meter = meter
+        self._on_usage = on_usage
         self._spec = spec
         self._process = process
         self._channel = channel
@@ -239,6 +251,7 @@ class _Run:
         self._give_up_at: float | None = None
         self._ended: tuple[int, str] | None = None  # wait status, why it could not start
         self._peak_rss_bytes = 0
+        self._cpu_s = 0.0
 
     def run(
         self, on_start: Callable[[int], None], should_stop: Callable[[], Stop | None]
@@ -256,6 +269,8 @@ class _Run:
         self._watch(began, should_stop)
         wall_s = time.monotonic() - began
         self._pump.close()
+        if self._meter.samples:
+            self._tell_usage(wall_s)
         status, error = self._ended or (int(signal.SIGKILL), "")
         if error:
             raise StepError(
@@ -282,6 +297,7 @@ class _Run:
         limit = self._spec.memory_limit_bytes
         poll_at = began
         memory_at = None if limit is None else began
+        sample_at = began + self._meter.interval_s
         with selectors.DefaultSelector() as selector:
             selector.register(self._channel, selectors.EVENT_READ, "")
             for name, pipe in (("stdout", self._process.stdout), ("stderr", self._process.stderr)):
@@ -289,7 +305,14 @@ class _Run:
                 os.set_blocking(pipe.fileno(), False)
                 selector.register(pipe, selectors.EVENT_READ, name)
             while self._ended is None:
-                moments = (poll_at, memory_at, timeout_at, self._kill_at, self._pump.due_at())
+                moments = (
+                    poll_at,
+                    memory_at,
+                    sample_at,
+                    timeout_at,
+                    self._kill_at,
+                    self._pump.due_at(),
+                )
                 next_at = min(moment for moment in moments if moment is not None)
                 for key, _ in selector.select(max(0.0, next_at - time.monotonic())):
                     if not key.data:
@@ -306,6 +329,10 @@ class _Run:
                         self._stop("oom", now)
                     cost_s = time.monotonic() - now
                     memory_at = now + max(_MEMORY_POLL_S, cost_s / _MEMORY_POLL_SHARE)
+                if now >= sample_at:
+                    self._sample(now - began)
+                    cost_s = time.monotonic() - now
+                    sample_at = now + max(self._meter.interval_s, cost_s / _MEMORY_POLL_SHARE)
                 if now >= poll_at:
                     poll_at = now + _POLL_S
                     if self._reason is None and (wish := should_stop()):
@@ -335,7 +362,7 @@ class _Run:
 
     def _hear(self) -> None:
         try:
-            _, status, peak_rss_bytes, error = guard.receive(self._channel)
+            _, status, peak_rss_bytes, error, self._cpu_s = guard.receive(self._channel)
         except (EOFError, OSError):
             self._lose_guard()
         else:
@@ -372,12 +399,27 @@ class _Run:
         self._process.kill()
         return self._process.stderr.read(2000).decode(errors="replace").strip() or "no output"
 
+    def _sample(self, at_s: float) -> None:
+        processes = self._processes()
+        total = sum(_memory_of(process, "rss") for process in processes)
+        self._peak_rss_bytes = max(self._peak_rss_bytes, total)
+        if processes:
+            self._meter.look(processes, at_s=at_s, rss_bytes=total)
+            self._tell_usage(at_s)
+
+    def _tell_usage(self, wall_s: float) -> None:
+        cpu_s = self._cpu_s or self._meter.cpu_s  # the guard knows it all, once it has ended
+        self._on_usage(Usage(wall_s, cpu_s, self._peak_rss_bytes, tuple(self._meter.samples)))
+
+    def _processes(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self._process.pid).children(recursive=True)
+        except psutil.Error:
+            return []
+
     def _measure_memory(self, limit: int) -> int:
         """Resident bytes of all processes; pages that they share count once where that matters."""
-        try:
-            processes = psutil.Process(self._process.pid).children(recursive=True)
-        except psutil.Error:
-            return 0
+        processes = self._processes()
         total = sum(_memory_of(process, "rss") for process in processes)
         if total > limit and len(processes) > 1:
             # Forked children share most of theirs; asking for that is too slow for every look.

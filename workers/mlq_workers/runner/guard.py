@@ -11,7 +11,8 @@ bytes:
 
     G  release the command from its gate      T  SIGTERM to its group      K  kill everything
 
-and sends (length, marshal) records: ("started", pid), ("exited", status, peak_rss_bytes, error).
+and sends (length, marshal) records: ("started", pid), ("exited", status, peak_rss_bytes, error,
+cpu_s).
 End of file on FD, or the worker's death, means K. Whatever the command started is gone before
 "exited" is sent: orphans become children of this process (subreaper), wherever they moved to.
 """
@@ -87,6 +88,7 @@ class Guard:
         self._channel = channel
         self._order = order
         self._peak_rss_bytes = 0
+        self._cpu_s = 0.0
         self._status: int | None = None
         self._gate, gate = os.pipe()
         self._error, error = os.pipe()
@@ -151,7 +153,7 @@ class Guard:
         self._kill_all()
         error = os.read(self._error, 2000).decode(errors="replace") if self._is_reaped() else ""
         status = int(signal.SIGKILL) if self._status is None else self._status
-        send(self._channel, ("exited", status, self._peak_rss_bytes, error))
+        send(self._channel, ("exited", status, self._peak_rss_bytes, error, self._cpu_s))
 
     def _is_reaped(self) -> bool:
         return self._status is not None
@@ -173,6 +175,7 @@ class Guard:
             _, status, usage = os.wait4(ended.si_pid, 0)
             unit = 1 if sys.platform == "darwin" else 1024
             self._peak_rss_bytes = max(self._peak_rss_bytes, usage.ru_maxrss * unit)
+            self._cpu_s += usage.ru_utime + usage.ru_stime  # with what it waited for itself
             if ended.si_pid == self.main:
                 self._status = status
 

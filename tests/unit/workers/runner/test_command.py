@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from mlq.db.usage import Usage
 from mlq.errors import StepError
 from mlq_workers.runner import CommandOutcome, CommandSpec, run_command
 from mlq_workers.runner.command import Stop
@@ -511,3 +512,25 @@ def test_several_processes_end_on_their_own_terms_when_they_are_stopped(
     )
     assert outcome.reason == "drained"
     assert seen.text("stdout").count("saved") == 2
+
+
+def test_what_it_used_is_told_while_it_runs_and_at_the_end(tmp_path: Path, seen: Seen) -> None:
+    told: list[Usage] = []
+    script = (
+        "import time; held = bytearray(80 << 20); until = time.process_time() + 1.5\n"
+        "while time.process_time() < until: pass\n"
+    )
+    (tmp_path / "busy.py").write_text(script)
+    run_command(
+        CommandSpec(command=f"{PYTHON} -I busy.py", cwd=tmp_path),
+        on_log=lambda stream, chunk: None,
+        on_start=lambda pid: None,
+        should_stop=lambda: None,
+        on_usage=told.append,
+    )
+    last = told[-1]
+    assert last.cpu_s >= 1.5  # of the whole group, as the kernel counts it
+    assert last.peak_rss_bytes > 80 << 20
+    assert last.wall_s >= last.samples[-1].at_s >= 1.0
+    assert max(sample.cpu for sample in last.samples) > 0
+    assert max(sample.rss_bytes for sample in last.samples) > 80 << 20

@@ -17,9 +17,9 @@ def test_records_arrive_whole() -> None:
     with one, other:
         record = {"argv": ["sh", "-ec", "x" * 50_000], "environment": {"A": "é\udcff"}, "cwd": "/"}
         guard.send(one, record)
-        guard.send(one, ("exited", 0, 1 << 40, ""))
+        guard.send(one, ("exited", 0, 1 << 40, "", 0.5))
         assert guard.receive(other) == record
-        assert guard.receive(other) == ("exited", 0, 1 << 40, "")
+        assert guard.receive(other) == ("exited", 0, 1 << 40, "", 0.5)
         one.sendall(b"\0\0\0\xff half")
         one.close()
         with pytest.raises(EOFError):
