@@ -20,6 +20,7 @@ import redis
 from sqlalchemy import select, text
 from sqlalchemy.engine import RowMapping
 
+from benchmarks.chaos.clocks import NoCompiler, shifted
 from benchmarks.chaos.field import Field, submit
 from benchmarks.chaos.hosts import NoHosts, open_host
 from benchmarks.chaos.proxy import Proxy
@@ -33,7 +34,6 @@ _FREEZE_S = 2.0
 _CGROUPS = Path("/sys/fs/cgroup/memory")
 #: Room for a worker, and not for a step that takes four times as much.
 _HOST_BYTES = 1 << 30
-_FAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",)
 
 
 class NotHere(Exception):
@@ -221,14 +221,13 @@ def _lock_jobs(field: Field) -> None:
 def _shift_clock(field: Field) -> None:
     if field.stack.database.is_sqlite:
         raise NotHere("on SQLite all processes have the one clock of their host")
-    library = next((path for path in _FAKETIME if Path(path).exists()), None)
-    if library is None:
-        raise NotHere("libfaketime is not installed (Debian: faketime)")
-    hours = field.rng.choice([-1, 1])
+    try:
+        under = shifted(field.stack.settings.home, hours=field.rng.choice([-1, 1]))
+    except NoCompiler as error:
+        raise NotHere(str(error)) from None
     field.worker.stop()
-    under = ["env", f"LD_PRELOAD={library}", f"FAKETIME={hours:+d}h"]
-    field.renew_worker(under=[*under, "FAKETIME_DONT_FAKE_MONOTONIC=1"])
-    time.sleep(2)
+    field.renew_worker(under=under)
+    time.sleep(field.stack.settings.lease_s + 2)
     field.worker.stop()
     field.renew_worker()
 

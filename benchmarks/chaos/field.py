@@ -25,6 +25,7 @@ _ENDS = ("job.succeed", "job.fail", "job.cancel", "job.skip")
 PATIENCE_S = 120.0
 _PIPELINES = 4
 _TRIALS = 60
+_SHOWN = 3
 
 
 @dataclass(slots=True)
@@ -143,6 +144,8 @@ def settle(field: Field, tally: Tally) -> None:
     )
     tally.charged = sum(row.lost_count for row in rows)
     tally.violations = invariants.audit(field.stack.database)
+    failed = [row for row in rows if row.state == "failed" and row.is_leaf][:_SHOWN]
+    tally.violations += [f"{row.path} failed ({row.reason}): {row.error}" for row in failed]
 
 
 def _state(field: Field, job: str) -> str | None:
