@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from socket import gethostname, socket
@@ -16,6 +17,7 @@ from mlq.errors import MlqError, UnavailableError
 from mlq.service import installation
 from mlq.settings import Settings, load_settings
 from mlq_api.app import create_app
+from mlq_api.presence import Presence
 
 #: A thread that works must hand over to the event loop soon; docs/decisions has the figures.
 SWITCH_INTERVAL_S = 0.0002
@@ -25,13 +27,20 @@ _GRACE_S = 10
 class _UvicornServer(uvicorn.Server):
     """Ends the event streams first: uvicorn waits for every open answer."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, presence: Presence) -> None:
         super().__init__(config)
         self._app = app
+        self._presence = presence
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._presence.start()
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         self._app.state.server.hub.close()
         await super().shutdown(sockets)
+        # here, since uvicorn ends the process by the signal that ended it
+        await asyncio.to_thread(self._presence.stop)
 
 
 def serve(settings: Settings) -> None:
@@ -58,7 +67,7 @@ def serve(settings: Settings) -> None:
         timeout_keep_alive=75,
         backlog=2048,
     )
-    _UvicornServer(config, app).run()
+    _UvicornServer(config, app, Presence(settings, kind="api")).run()
 
 
 def _join(settings: Settings) -> None:

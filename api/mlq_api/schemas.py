@@ -551,6 +551,27 @@ class Worker(BaseModel):
     seen_at: datetime
 
 
+class ServerProcess(BaseModel):
+    """An API or a model server. kind: `api` or `serve`."""
+
+    model_config = _example(
+        id=_ID,
+        kind="api",
+        host="laptop",
+        pid=4712,
+        version="0.1.0",
+        started_at=_AT,
+        seen_at=_AT,
+    )
+    id: str
+    kind: str
+    host: str
+    pid: int
+    version: str
+    started_at: str
+    seen_at: str
+
+
 class Queue(BaseModel):
     """What waits for one compute, and who serves it. outstanding: those handed to the broker."""
 

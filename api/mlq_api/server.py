@@ -90,6 +90,8 @@ class Server:
             find_named=self._find_named,
         )
         self.windows = Windows(per_slot=settings.window_per_slot)
+        #: whether the database has had this version's tables while this process lives
+        self.was_current = False
         self.http = httpx.AsyncClient(
             timeout=httpx.Timeout(60, connect=3),
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),

@@ -242,6 +242,19 @@ def worker_view(row: RowMapping) -> dict[str, Any]:
     }
 
 
+def server_view(row: RowMapping) -> dict[str, Any]:
+    """An API or a model server that lives."""
+    return {
+        "id": row["id"],
+        "kind": row["kind"],
+        "host": row["host"],
+        "pid": row["pid"],
+        "version": row["version"],
+        "started_at": iso(row["started_at"]),
+        "seen_at": iso(row["seen_at"]),
+    }
+
+
 def queue_view(queue: queues.Queue) -> dict[str, Any]:
     """A queue as it stands."""
     return {

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from mlq.cli.context import open_client
-from mlq.cli.output import Column, Output, output_option
+from mlq.cli.output import Column, Output, output_option, talk
+
+if TYPE_CHECKING:
+    from mlq.client.documents import ServerProcess, Worker
+
+_SERVERS = {"api": "API", "serve": "model server"}
 
 
 @click.group(invoke_without_command=True)
@@ -45,7 +52,10 @@ def worker(ctx: click.Context, computes: str, concurrency: int | None, name: str
 @click.option("--all", "everyone", is_flag=True, help="Also those that went offline hours ago.")
 @output_option
 def list_workers(everyone: bool, output: Output) -> None:
-    """List workers with what they serve and how busy they are."""
+    """List workers with what they serve, how busy they are, and of which version they are.
+
+    Says so when workers, APIs and model servers are of different versions.
+    """
     from mlq.cli.words import say_age
 
     now = datetime.now(UTC)
@@ -59,12 +69,31 @@ def list_workers(everyone: bool, output: Output) -> None:
         Column("SEEN", lambda i: say_age(i.get("seen_at"), now=now)),
     ]
     with open_client() as client:
-        output.list(
-            client.workers.list(all=everyone),
-            columns,
-            name=lambda i: str(i["name"]),
-            empty="No workers. Start one: mlq worker -Q cpu",
-        )
+        workers = client.workers.list(all=everyone)
+        servers = client.servers.list()
+    output.list(
+        workers,
+        columns,
+        name=lambda i: str(i["name"]),
+        empty="No workers. Start one: mlq worker -Q cpu",
+    )
+    if words := say_skew(workers, servers):
+        talk(words)
+
+
+def say_skew(workers: Sequence[Worker], servers: Sequence[ServerProcess]) -> str:
+    """Which processes are of which version where they differ, else an empty text."""
+    found: dict[str, list[str]] = {}
+    for worker in workers:
+        if worker["state"] != "offline":
+            found.setdefault(worker["version"], []).append(worker["name"])
+    for server in servers:
+        name = f"{_SERVERS[server['kind']]} on {server['host']}"
+        found.setdefault(server["version"], []).append(name)
+    if len(found) < 2:
+        return ""
+    lines = [f"  {version}: {', '.join(sorted(names))}" for version, names in sorted(found.items())]
+    return "\n".join(["Versions differ; bring all to one:", *lines])
 
 
 @worker.command("drain")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from mlq.client.approvals import Approvals
 from mlq.client.batch import BatchEndpoints
-from mlq.client.cluster import Limits, Projects, Queues, Server, Tokens, Workers
+from mlq.client.cluster import Limits, Projects, Queues, Server, Servers, Tokens, Workers
 from mlq.client.endpoints import Endpoints
 from mlq.client.environments import Environments
 from mlq.client.jobs import Jobs
@@ -55,6 +55,7 @@ class Client:
         self.batch_endpoints = BatchEndpoints(self._session)
         self.webhooks = Webhooks(self._session)
         self.workers = Workers(self._session)
+        self.servers = Servers(self._session)
         self.queues = Queues(self._session)
         self.tokens = Tokens(self._session)
         self.projects = Projects(self._session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from mlq.client.documents import Doctor, Limit, Project, Queue, Token, Worker
+from mlq.client.documents import Doctor, Limit, Project, Queue, ServerProcess, Token, Worker
 from mlq.client.paths import locate
 from mlq.client.session import Session
 from mlq.errors import MlqError
@@ -28,6 +28,17 @@ class Workers:
     def resume(self, name: str) -> Worker:
         """Let a drained worker take steps again; for admins."""
         return cast(Worker, self._session.json("POST", locate("/v1/workers/{}/resume", name)))
+
+
+class Servers:
+    """`/v1/servers`: APIs and model servers."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def list(self) -> list[ServerProcess]:
+        """Those that live."""
+        return list(self._session.pages("/v1/servers", limit=None))
 
 
 class Queues:

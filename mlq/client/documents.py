@@ -310,6 +310,18 @@ class Worker(TypedDict, total=False):
     seen_at: str
 
 
+class ServerProcess(TypedDict, total=False):
+    """An API or a model server that lives. kind: `api` or `serve`."""
+
+    id: str
+    kind: str
+    host: str
+    pid: int
+    version: str
+    started_at: str
+    seen_at: str
+
+
 class Queue(TypedDict, total=False):
     """The jobs waiting for one compute, and who serves it."""
 

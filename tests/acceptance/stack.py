@@ -212,10 +212,10 @@ class Stack:
         )
         return part
 
-    def start_api(self, **settings: float | str) -> Part:
+    def start_api(self, *, under: Sequence[str] = (), **settings: float | str) -> Part:
         """Start the API and submit through it from now on; call it again after a stop.
 
-        settings: for this process alone.
+        under: a command that runs it. settings: for this process alone.
         """
         port = self.api.base_url.port if self.api else ports.find_free_port()
         if self.api is None:
@@ -226,7 +226,12 @@ class Stack:
                 timeout=60,
             )
         part = self._start(
-            f"api-{len(self.parts)}", ["mlq_api"], host="127.0.0.1", port=str(port), **settings
+            f"api-{len(self.parts)}",
+            ["mlq_api"],
+            under=under,
+            host="127.0.0.1",
+            port=str(port),
+            **settings,
         )
         self._wait_until_up(part, self._api_is_ready)
         return part

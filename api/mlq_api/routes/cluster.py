@@ -1,4 +1,4 @@
-"""`/v1/workers`, `/v1/queues`: what there is to run jobs with."""
+"""`/v1/workers`, `/v1/servers`, `/v1/queues`: what there is to run jobs with."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy import Connection
 
+from mlq.db import servers as server_rows
 from mlq.db import workers as worker_rows
 from mlq.db.queries import queues as query
 from mlq.ids import parse_id
@@ -17,7 +18,7 @@ from mlq_api.access import ADMIN, BY_METHOD
 from mlq_api.auth import principal_of
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Name, bad_cursor
 from mlq_api.server import server_of
-from mlq_api.views import page_of, queue_view, worker_view
+from mlq_api.views import page_of, queue_view, server_view, worker_view
 from mlq_api.wire import json_response
 
 WorkerName = Annotated[str, Path(max_length=255, description="Its name, or its id.")]
@@ -86,6 +87,18 @@ async def _set_draining(request: Request, name: str, change: Callable[..., bool]
         return worker_view(worker_rows.find(conn, found["id"]))
 
     return json_response(await server_of(request).write(write))
+
+
+@router.get(
+    "/servers",
+    tags=["workers"],
+    response_model=schemas.Page[schemas.ServerProcess],
+    summary="List APIs and model servers",
+)
+async def servers(request: Request) -> Response:
+    """Those that live, with the version of each; workers have a list of their own."""
+    rows = await server_of(request).read(server_rows.live)
+    return json_response({"items": [server_view(row) for row in rows], "next_cursor": None})
 
 
 @router.get(

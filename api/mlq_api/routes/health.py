@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ParamSpec
 
 from fastapi import APIRouter, Request, Response
@@ -15,6 +15,7 @@ import mlq
 from mlq.db.migrate import current_revision, head_revision, require_current
 from mlq.db.queries import health
 from mlq.db.queries import queues as queue_query
+from mlq.db.queries.versions import versions
 from mlq.errors import MlqError
 from mlq.testing import invariants, outputs
 from mlq_api.access import ADMIN, BY_METHOD, OPEN
@@ -29,6 +30,8 @@ router = APIRouter(tags=["health"], responses=PROBLEMS)
 _CLOCK_SKEW_S = 2.0
 _EXAMINE_S = 8.0
 _SHOWN_VIOLATIONS = 20
+_KINDS = {"worker": "worker", "api": "API", "serve": "model server"}
+_REPLACE_ME = "upgraded, replace this process"
 
 P = ParamSpec("P")
 
@@ -49,18 +52,29 @@ async def healthz(request: Request) -> Response:
     responses={503: {"model": Readiness, "description": "Not now; `checks` says why."}},
 )
 async def readyz(request: Request) -> Response:
-    """Open to all. A broker that is down does not make it unready: jobs are accepted and wait."""
+    """Open to all. A broker that is down does not make it unready: jobs are accepted and wait.
+
+    Nor does a database that a newer version has upgraded under it: this process is about to be
+    replaced, and what the next version adds is not in its way.
+    """
     server = server_of(request)
     names = ("database", "broker", "artifacts")
     outcomes = await asyncio.gather(
-        outcome_of(server.read(require_current)),
+        _database_outcome(server),
         server.broker_probe.outcome(),
         server.store_probe.outcome(),
     )
     checks = dict(zip(names, outcomes, strict=True))
-    is_ready = checks["database"] == checks["artifacts"] == "ok"
+    is_ready = checks["database"] in ("ok", _REPLACE_ME) and checks["artifacts"] == "ok"
     status = "ok" if set(checks.values()) == {"ok"} else "degraded" if is_ready else "unavailable"
     return json_response({"status": status, "checks": checks}, status=200 if is_ready else 503)
+
+
+async def _database_outcome(server: Server) -> str:
+    outcome = await outcome_of(server.read(require_current))
+    if outcome == "ok":
+        server.was_current = True
+    return _REPLACE_ME if outcome == "database_newer" and server.was_current else outcome
 
 
 @router.get(
@@ -94,6 +108,11 @@ async def doctor(request: Request, audit: bool = False) -> Response:
         _finding("database", server.read(_examine_database), fix="Run `mlq db upgrade`."),
         _finding("clock", server.read(_examine_clock), fix="Let NTP set both clocks."),
         _finding("workers", server.read(_examine_workers), fix="Start one: `mlq worker -Q cpu`."),
+        _finding(
+            "versions",
+            server.read(_examine_versions),
+            fix="Bring all to one version, one after the other: `Upgrade` in docs/operations.md.",
+        ),
         _examine_queues(server),
         _finding(
             "broker",
@@ -169,11 +188,21 @@ def _examine_workers(conn: Connection) -> tuple[bool, str]:
     alive = queue_query.live_workers(conn)
     if not alive:
         return False, "no worker is alive"
-    others = sorted({row["version"] for row in alive} - {mlq.__version__})
-    words = f"{len(alive)} alive with {sum(row['slots'] for row in alive)} slots"
-    if others:
-        return False, f"{words}; versions differ: {', '.join(others)} beside {mlq.__version__}"
-    return True, words
+    return True, f"{len(alive)} alive with {sum(row['slots'] for row in alive)} slots"
+
+
+def _examine_versions(conn: Connection) -> tuple[bool, str]:
+    found = versions(conn)
+    parts = [f"{version} ({_listed(count)})" for version, count in sorted(found.items())]
+    if mlq.__version__ not in found:
+        parts.append(f"{mlq.__version__} (this API)")
+    return len(parts) == 1, ", ".join(parts) if len(parts) == 1 else f"differ: {', '.join(parts)}"
+
+
+def _listed(count: Mapping[str, int]) -> str:
+    return ", ".join(
+        f"{number} {_KINDS[kind]}{'s' if number > 1 else ''}" for kind, number in count.items()
+    )
 
 
 async def _examine_queues(server: Server) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from mlq.errors import MlqError
 from mlq.settings import Settings
 from mlq_api import problems
 from mlq_api.failed_logins import FailedLogins
+from mlq_api.presence import Presence
 from mlq_api.serving import endpoints, feedback, metrics, oip
 from mlq_api.serving.access import Bearers
 from mlq_api.serving.front import Front
@@ -66,7 +67,9 @@ def create_app(settings: Settings, *, random: Callable[[], float] = randomness.r
             holder=replica,
             interval_s=settings.drift_s,
         )
+        presence = Presence(settings, kind="serve")
         serving.watcher.start()
+        presence.start()
         reporter.start()
         monitor.start()
         try:
@@ -75,6 +78,7 @@ def create_app(settings: Settings, *, random: Callable[[], float] = randomness.r
             serving.close()
             reporter.stop()
             monitor.stop()
+            presence.stop()
             for opened in (database, watched, counted):
                 opened.close()
 

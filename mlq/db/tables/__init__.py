@@ -22,7 +22,7 @@ from mlq.db.tables.assets import (
 from mlq.db.tables.base import metadata
 from mlq.db.tables.batch import batch_deployments, batch_endpoints, batch_invocations
 from mlq.db.tables.delivery import alias_holds, deployments, endpoints, routing_version
-from mlq.db.tables.fleet import leases, limit_holds, limits, workers
+from mlq.db.tables.fleet import leases, limit_holds, limits, servers, workers
 from mlq.db.tables.history import attempt_usage, events, latest_metrics, log_chunks, metrics
 from mlq.db.tables.jobs import job_edges, job_git, jobs, specs
 from mlq.db.tables.monitoring import drift_reports, prediction_samples, prediction_truths
@@ -101,6 +101,7 @@ __all__ = [
     "schedule_firings",
     "schedules",
     "secrets",
+    "servers",
     "serving_counts",
     "specs",
     "tokens",

@@ -1,4 +1,4 @@
-"""Workers, who leads, and what a fleet shares."""
+"""Workers, servers, who leads, and what a fleet shares."""
 
 from __future__ import annotations
 
@@ -37,6 +37,19 @@ workers = Table(
     # set while somebody wants it to take no further step; gone with the process
     Column("drain_requested_at", Timestamp),
     Index("ix_workers_seen", "seen_at"),
+)
+
+#: APIs and model servers, each process a row while it lives.
+servers = Table(
+    "servers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", String(16), nullable=False),  # api | serve
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("started_at", Timestamp, nullable=False),
+    Column("seen_at", Timestamp, nullable=False),
 )
 
 #: Leadership and other exclusive duties: who holds it until when.

@@ -26,6 +26,13 @@ def line(x: float, seconds: float = 0.0) -> float:
     return float(x)
 
 
+def patient(x: int, after: int, flag: str) -> float:
+    """x itself; from `after` on once the file `flag` is there."""
+    while x >= after and not Path(flag).exists():
+        time.sleep(0.05)
+    return float(x)
+
+
 def measured(x: float, data: Path) -> dict[str, float]:
     """x itself, given data that are there."""
     assert data.stat().st_size > 0

@@ -6,11 +6,15 @@ import json
 import threading
 
 import httpx
+import pytest
+from sqlalchemy import text
 
+import mlq
 from mlq.db import reports
 from mlq.db.engine import Database
 from mlq.db.reports import LogChunk
 from mlq.settings import Settings
+from mlq_api.presence import Presence
 from tests.integration.api.conftest import Api, line_of_steps
 from tests.servers import wait_until
 
@@ -23,6 +27,64 @@ def test_ready_and_examined(client: httpx.Client) -> None:
     assert findings["clock"]["ok"]
     assert not findings["workers"]["ok"]
     assert "mlq worker" in findings["workers"]["fix"]
+
+
+def test_servers_say_that_they_live_and_of_which_version(
+    api: Api, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def versions() -> dict[str, object]:
+        checks = client.get("/v1/doctor").json()["checks"]
+        return next(one for one in checks if one["name"] == "versions")
+
+    def servers() -> list[tuple[str, str]]:
+        items = client.get("/v1/servers").json()["items"]
+        return [(one["kind"], one["version"]) for one in items]
+
+    assert versions()["detail"] == f"{mlq.__version__} (this API)"
+    presence = Presence(api.settings, kind="api", beat_s=0.05)
+    presence.start()
+    try:
+        wait_until(lambda: servers() == [("api", mlq.__version__)], what="it is listed")
+        seen = client.get("/v1/servers").json()["items"][0]["seen_at"]
+        wait_until(
+            lambda: client.get("/v1/servers").json()["items"][0]["seen_at"] != seen,
+            what="it is seen again",
+        )
+        assert versions()["ok"]
+        with monkeypatch.context() as patch:
+            patch.setattr(mlq, "__version__", "0.0.1")
+            older = Presence(api.settings, kind="serve")
+        older.start()
+        try:
+            wait_until(lambda: len(servers()) == 2, what="the older one is listed")
+            found = versions()
+            assert not found["ok"]
+            assert found["detail"] == f"differ: 0.0.1 (1 model server), {mlq.__version__} (1 API)"
+        finally:
+            older.stop()
+    finally:
+        presence.stop()
+    wait_until(lambda: servers() == [], what="who stops in good order is forgotten")
+
+
+def test_an_api_works_on_when_a_later_version_upgrades_the_database(
+    api: Api, client: httpx.Client
+) -> None:
+    def upgrade_to(revision: str) -> None:
+        with api.database.write() as conn:
+            update = text("UPDATE alembic_version SET version_num = :revision")
+            conn.execute(update, {"revision": revision})
+
+    assert client.get("/readyz").json()["status"] == "ok"
+    upgrade_to("later")
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+    assert "replace" in ready.json()["checks"]["database"]
+    upgrade_to("0001")
+    assert client.get("/readyz").status_code == 503
+    upgrade_to("later")
+    api.app.state.server.was_current = False  # as one that is started only now
+    assert client.get("/readyz").json()["checks"]["database"] == "database_newer"
 
 
 def test_an_audit_looks_at_every_promise(client: httpx.Client) -> None:

@@ -6,14 +6,16 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, MetaData, Table, func, select, types
+from sqlalchemy import Column, MetaData, Table, func, select, text, types
 from sqlalchemy.dialects import postgresql
 
 import mlq.db
 from mlq.db.engine import Database
-from mlq.db.migrate import head_revision, upgrade
+from mlq.db.migrate import head_revision, require_current, upgrade
 from mlq.db.tables import metadata
+from mlq.errors import UnavailableError
 from mlq.testing import invariants
 
 _FOLDER = mlq.db.__path__[0] + "/migrations"
@@ -48,6 +50,48 @@ def test_rows_of_every_revision_survive_all_later_ones(empty_database_url: str) 
         for table in metadata.sorted_tables:  # this version reads them all
             assert len(conn.execute(select(table)).all()) == kept[table.name]
     assert isinstance(invariants.audit(database), list), "the audit reads rows of old revisions"
+    database.close()
+
+
+def test_a_migration_only_adds(empty_database_url: str) -> None:
+    """Processes of the version before work on while the tables are those of the next one."""
+    before: dict[str, dict[str, Any]] = {}
+    for revision in [one.revision for one in ScriptDirectory(_FOLDER).walk_revisions()][::-1]:
+        upgrade(empty_database_url, revision=revision)
+        database = Database.open(empty_database_url)
+        found = MetaData()
+        found.reflect(database.engine)
+        database.close()
+        after = {name: dict(table.columns) for name, table in found.tables.items()}
+        for name, columns in before.items():
+            assert name in after, f"{revision} takes the table {name} away"
+            for column in columns:
+                assert column in after[name], f"{revision} takes {name}.{column} away"
+                was, now = columns[column], after[name][column]
+                assert str(was.type) == str(now.type), f"{revision} changes {name}.{column}"
+                assert was.nullable <= now.nullable, f"{revision} makes {name}.{column} needed"
+            for column in set(after[name]) - set(columns):
+                added = after[name][column]
+                assert added.nullable or added.server_default is not None, (
+                    f"{revision} adds {name}.{column}, which rows of the version before lack"
+                )
+        before = after
+
+
+def test_a_database_of_another_version_is_named(empty_database_url: str) -> None:
+    database = Database.open(empty_database_url)
+    with database.read() as conn, pytest.raises(UnavailableError) as caught:
+        require_current(conn)
+    assert (caught.value.code, "mlq db upgrade" in caught.value.hint) == ("database_outdated", True)
+    upgrade(empty_database_url)
+    with database.write() as conn:
+        require_current(conn)
+        conn.execute(text("UPDATE alembic_version SET version_num = 'later'"))
+    with database.read() as conn, pytest.raises(UnavailableError, match="too old") as caught:
+        require_current(conn)
+    assert caught.value.code == "database_newer"
+    with pytest.raises(UnavailableError, match="upgraded it to revision later"):
+        upgrade(empty_database_url)
     database.close()
 
 

@@ -21,6 +21,7 @@ export type Queue = Schemas["Queue"];
 export type SweepSummary = Schemas["SweepSummary"];
 export type Token = Schemas["Token"];
 export type Trial = Schemas["Trial"];
+export type ServerProcess = Schemas["ServerProcess"];
 export type Worker = Schemas["Worker"];
 export type Approval = Schemas["ApprovalView"];
 export type BatchDeployment = Schemas["BatchDeploymentView"];

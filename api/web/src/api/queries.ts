@@ -230,6 +230,12 @@ export const workers = queryOptions({
   refetchInterval: 10_000,
 });
 
+export const servers = queryOptions({
+  queryKey: ["servers"],
+  queryFn: () => take(client.GET("/v1/servers")),
+  refetchInterval: 10_000,
+});
+
 export const doctor = queryOptions({
   queryKey: ["doctor"],
   queryFn: () => take(client.GET("/v1/doctor")),

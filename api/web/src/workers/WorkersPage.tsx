@@ -1,15 +1,17 @@
-import { Anchor, Button, Code, Progress, Stack, Table, Text } from "@mantine/core";
+import { Alert, Anchor, Button, Code, Progress, Stack, Table, Text } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { client, type Queue, take, type Worker } from "../api/client";
+import { client, type Queue, type ServerProcess, take, type Worker } from "../api/client";
 import { address } from "../api/root";
-import { queues, whoami, workers } from "../api/queries";
+import { queues, servers, whoami, workers } from "../api/queries";
 import { bytes, duration } from "../parts/format";
 import { Empty, Loaded, Page, Section, Trouble } from "../parts/page";
 import { Ago } from "../parts/time";
+import { SERVERS, versions } from "./versions";
 
 export default function WorkersPage() {
   const queueQuery = useQuery(queues);
   const workerQuery = useQuery(workers);
+  const serverQuery = useQuery(servers);
   return (
     <Page
       title="Workers and queues"
@@ -19,6 +21,9 @@ export default function WorkersPage() {
         </Anchor>
       }
     >
+      {workerQuery.data && serverQuery.data && (
+        <Skew workers={workerQuery.data.items} servers={serverQuery.data.items} />
+      )}
       <Section title="Queues">
         <Loaded query={queueQuery}>
           {({ items }) =>
@@ -34,6 +39,9 @@ export default function WorkersPage() {
       </Section>
       <Section title="Workers">
         <Loaded query={workerQuery}>{({ items }) => <WorkerTable workers={items} />}</Loaded>
+      </Section>
+      <Section title="Servers">
+        <Loaded query={serverQuery}>{({ items }) => <ServerTable servers={items} />}</Loaded>
       </Section>
       <Section title="Add a worker">
         <Stack gap={4} align="start">
@@ -104,6 +112,51 @@ function Slots({ busy, slots }: { busy: number; slots: number }) {
         {busy} of {slots} busy
       </Text>
     </>
+  );
+}
+
+function Skew({ workers: alive, servers: up }: { workers: Worker[]; servers: ServerProcess[] }) {
+  const found = versions(alive, up);
+  if (found.size < 2) return null;
+  return (
+    <Alert color="yellow" title="Versions differ" mb="md">
+      {[...found].map(([version, names]) => (
+        <Text size="sm" key={version}>
+          {version}: {names.join(", ")}
+        </Text>
+      ))}
+    </Alert>
+  );
+}
+
+function ServerTable({ servers: items }: { servers: ServerProcess[] }) {
+  return (
+    <Table.ScrollContainer type="native" tabIndex={0} minWidth={520}>
+      <Table>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>Server</Table.Th>
+            <Table.Th>Machine</Table.Th>
+            <Table.Th>Process</Table.Th>
+            <Table.Th>Started</Table.Th>
+            <Table.Th>Version</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {items.map((server) => (
+            <Table.Tr key={server.id}>
+              <Table.Td>{SERVERS[server.kind] ?? server.kind}</Table.Td>
+              <Table.Td className="mono">{server.host}</Table.Td>
+              <Table.Td>{server.pid}</Table.Td>
+              <Table.Td>
+                <Ago at={server.started_at} />
+              </Table.Td>
+              <Table.Td>{server.version}</Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
   );
 }
 
