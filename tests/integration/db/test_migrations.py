@@ -19,6 +19,8 @@ from mlq.errors import UnavailableError
 from mlq.testing import invariants
 
 _FOLDER = mlq.db.__path__[0] + "/migrations"
+#: What came until here was never released.
+_BEFORE_THE_RULE = "0182"
 _AT = datetime(2026, 1, 2, tzinfo=UTC)
 _ID = uuid.UUID(int=7)
 
@@ -56,7 +58,8 @@ def test_rows_of_every_revision_survive_all_later_ones(empty_database_url: str) 
 def test_a_migration_only_adds(empty_database_url: str) -> None:
     """Processes of the version before work on while the tables are those of the next one."""
     before: dict[str, dict[str, Any]] = {}
-    for revision in [one.revision for one in ScriptDirectory(_FOLDER).walk_revisions()][::-1]:
+    revisions = [one.revision for one in ScriptDirectory(_FOLDER).walk_revisions()][::-1]
+    for revision in revisions[revisions.index(_BEFORE_THE_RULE) :]:
         upgrade(empty_database_url, revision=revision)
         database = Database.open(empty_database_url)
         found = MetaData()
