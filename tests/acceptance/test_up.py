@@ -124,7 +124,9 @@ def workers_of(up: Up) -> list[dict[str, Any]]:
 def test_the_block_fits_a_terminal_and_its_link_logs_in_once(up: Up) -> None:
     link = re.search(r"http://\S+/login\?token=\S+", up.block)
 
-    assert max(map(len, up.block.splitlines())) <= 80
+    # wherever the tests' temporary folder lies
+    block = up.block.replace(str(up.home), "/home/ada/.mlq")
+    assert max(map(len, block.splitlines())) <= 80
     assert link is not None
     cookies = http.cookiejar.CookieJar()
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))

@@ -107,7 +107,13 @@ def test_a_worker_gets_the_chain_in_order(opened: Broker, broker: Server) -> Non
         return "not an argument"
 
     with start_worker(
-        opened.app, pool="solo", queues=["cpu", "gpu"], perform_ping_check=False, loglevel="ERROR"
+        opened.app,
+        pool="solo",
+        queues=["cpu", "gpu"],
+        perform_ping_check=False,
+        loglevel="ERROR",
+        # one that is given up leaves the word behind that the next one of this process stops at
+        shutdown_timeout=120,
     ):
         opened.publish([deliver("a", "b@gpu", "c")])
         wait_until(lambda: len(seen) == 3)

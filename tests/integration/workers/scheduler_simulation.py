@@ -27,6 +27,7 @@ SCHEDULERS = 3
 STEP = timedelta(minutes=7)
 PAUSE_S = 0.004
 KILL_EVERY = 12  # steps, on average
+PATIENCE_S = 240
 
 
 def main(url: str, seed: int, begin: datetime, end: datetime) -> int:
@@ -48,7 +49,7 @@ def main(url: str, seed: int, begin: datetime, end: datetime) -> int:
             alive[victim] = _start(url, clock)
             killed += 1
     database = Database.open(url)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         with database.read() as conn:
             if not rows.due(conn, now=end, limit=1):

@@ -262,6 +262,7 @@ def at_local(zone: ZoneInfo, begin: datetime, end: datetime, hour: int, minute: 
     return found
 
 
+@pytest.mark.timeout(600)  # three days simulated, at the pace of three processes
 @pytest.mark.parametrize("span", SPANS, ids=["spring", "autumn"])
 def test_every_due_time_fires_exactly_once_whoever_is_killed(
     world: World, database_url: str, span: tuple[str, str]
@@ -291,7 +292,7 @@ def test_every_due_time_fires_exactly_once_whoever_is_killed(
             sys.executable, "-m", "tests.integration.workers.scheduler_simulation",
             database_url, str(seed), *span,
         ],
-        capture_output=True, text=True, timeout=180, check=False,
+        capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 15, "nobody was killed"
