@@ -60,7 +60,7 @@ def mlflow_server(tmp_path: Path) -> Iterator[str]:
             command, stdout=log, stderr=log, env={**os.environ, **QUIET}, start_new_session=True
         )
     try:
-        wait_until(lambda: _answers(f"{url}/health"), what="MLflow's server answers")
+        wait_until(lambda: _answers(f"{url}/health"), timeout_s=400, what="MLflow's server answers")
         yield url
     finally:
         os.killpg(process.pid, 15)

@@ -9,6 +9,7 @@ export type Event = Schemas["Event"];
 export type LogChunk = Schemas["LogChunk"];
 export type Limit = Schemas["LimitView"];
 export type Metric = Schemas["Metric"];
+export type Usage = Schemas["Usage"];
 export type Output = Schemas["Output"];
 export type Model = Schemas["Model"];
 export type ModelVersion = Schemas["ModelVersion"];

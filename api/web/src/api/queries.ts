@@ -1,6 +1,6 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import type { JobFilter } from "../jobs/filter";
-import { client, type Event, type Model, take } from "./client";
+import { client, type Event, type Job, type Model, ServerError, take, type Usage } from "./client";
 
 const MANY = 200;
 
@@ -57,6 +57,25 @@ export function jobMetrics(id: string) {
   return queryOptions({
     queryKey: ["job-metrics", id],
     queryFn: () => take(client.GET("/v1/jobs/{ref}/metrics", { params: { path: { ref: id } } })),
+  });
+}
+
+/** What a command used of its machine; null where nothing was measured. */
+export function jobUsage(job: Job) {
+  return queryOptions({
+    // a running attempt is measured on, a later one is another
+    queryKey: ["job-usage", job.id, job.attempt, job.state],
+    enabled: job.type === "command" && job.attempt > 0,
+    refetchInterval: job.state === "running" && 10_000,
+    queryFn: async (): Promise<Usage | null> => {
+      const path = { ref: job.id };
+      try {
+        return await take(client.GET("/v1/jobs/{ref}/usage", { params: { path } }));
+      } catch (error) {
+        if (error instanceof ServerError && error.status === 404) return null;
+        throw error;
+      }
+    },
   });
 }
 

@@ -17,6 +17,7 @@ import { JobActions } from "./JobActions";
 import { jobName } from "./JobRow";
 import { LogView } from "./LogView";
 import { Metrics } from "./Metrics";
+import { Usage } from "./Usage";
 import type { JobSearch, JobTab } from "./search";
 import { Cause, JobFacts, StepPanel } from "./StepPanel";
 import { StepTable } from "./StepTable";
@@ -178,6 +179,7 @@ function Parts({ job }: { job: Job }) {
               <>
                 <Title order={2}>Metrics</Title>
                 <Metrics id={job.id} />
+                <Usage job={job} />
               </>
             )}
             <Title order={2}>Details</Title>

@@ -10,6 +10,7 @@ import { History } from "./History";
 import { LogView } from "./LogView";
 import { Metrics } from "./Metrics";
 import { STEP_TABS, type StepTab } from "./search";
+import { Usage } from "./Usage";
 import { Inputs, Outputs } from "./Values";
 
 const LABELS: Record<StepTab, string> = {
@@ -74,7 +75,10 @@ export function StepPanel({ step, steps, view = "log", onView, onClose }: Props)
           </Stack>
         </Tabs.Panel>
         <Tabs.Panel value="metrics">
-          <Metrics id={step.id} />
+          <Stack>
+            <Metrics id={step.id} />
+            <Usage job={step} />
+          </Stack>
         </Tabs.Panel>
         <Tabs.Panel value="history">
           <History id={step.id} />
