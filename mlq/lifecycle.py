@@ -53,7 +53,7 @@ class Role(StrEnum):
     BEST = "best"  # makes the sweep's outputs from the best trial
     TRIAL = "trial"
     ROUND = "round"  # a repeated job once, or a loop's body once
-    EXPAND = "expand"  # finds the items of a `parallel_for`, and adds a job for each
+    EXPAND = "expand"  # finds items, or cuts lots of mini-batches, and adds a job for each
     ITEM = "item"
     COLLECT = "collect"  # makes one output of those of all items
     FINALLY = "finally"  # a step that runs once the others have ended, however they did
@@ -69,7 +69,7 @@ class JobType(StrEnum):
     COMMAND = "command"
     PIPELINE = "pipeline"
     SWEEP = "sweep"
-    PARALLEL = "parallel"
+    PARALLEL = "parallel"  # a script over mini-batches, in lots
     APPROVAL = "approval"  # waits for a person, and holds no worker
     IF_ELSE = "if_else"  # chooses between steps, in the transaction that ends what it waits for
     DO_WHILE = "do_while"  # repeats its body as long as that says so
@@ -78,7 +78,7 @@ class JobType(StrEnum):
 
 LIVE = frozenset({State.PENDING, State.QUEUED, State.RUNNING, State.WAITING})
 TERMINAL = frozenset(State) - LIVE
-INNER_TYPES = frozenset(JobType) - {JobType.COMMAND, JobType.PARALLEL}
+INNER_TYPES = frozenset(JobType) - {JobType.COMMAND}
 
 #: transition -> (states it leaves, states it may enter)
 TRANSITIONS: Mapping[str, tuple[frozenset[State], frozenset[State]]] = {

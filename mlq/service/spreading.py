@@ -1,4 +1,7 @@
-"""The items of a `parallel_for` as jobs: found by one leaf, their outputs collected by another."""
+"""Items as jobs: found by one leaf, their outputs collected by another.
+
+They are those of a `parallel_for`, or the lots of mini-batches of a parallel job.
+"""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def _steps(root: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]
         ]
         below += [
             ((*key, word), step[word])
-            for word in _COMPONENT_KEYS
+            for word in (*_COMPONENT_KEYS, "task")
             if isinstance(step.get(word), dict)
         ]
         stack.extend(reversed(below))

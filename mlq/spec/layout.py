@@ -353,15 +353,20 @@ class _Layout:
         plan = embed(jobs, outputs={}, metric="", reporters=())
         items, hidden = self._items(node)
         inputs = {**job.inputs, **hidden, **self._hidden_inputs({"plan": plan})}
-        content = {"items": items, "ports": _write_ports(node, self.wires[node].inputs)}
+        mini_batches = node.spread.mini_batches if node.spread is not None else None
+        content: dict[str, Any] = {"mini_batches": mini_batches}
+        if mini_batches is None:
+            ports = _write_ports(node, self.wires[node].inputs)
+            content = {"items": items, "ports": ports}
         types = {name: {"type": port.type} for name, port in node.outputs.items()}
-        roles = ("expand", "collect") if node.outputs else ("expand",)
+        collecting = {"outputs": types, "mini_batches": mini_batches}
+        roles = ("expand", "collect")[: _leaves_of(node)]
         for place, role in enumerate(roles):
             spec = {
                 **_leaf_spec({}, _NO_RETRIES, timeout=None, deterministic=False),
                 "type": role,
                 "environment_variables": {},
-                **({"spread": content, "plan": plan} if role == "expand" else {"outputs": types}),
+                **({"spread": content, "plan": plan} if role == "expand" else collecting),
             }
             yield replace(
                 job,
@@ -454,7 +459,7 @@ def _leaves_of(node: Node) -> int:
     if node.search is not None:
         return node.search.runners + 1
     if node.spread is not None:
-        return 2 if node.outputs else 1
+        return 2 if node.outputs or node.spread.mini_batches is not None else 1
     return 0
 
 

@@ -114,6 +114,20 @@ def _as_bytes(value: Any) -> Any:
     return int(float(found[1]) * _UNITS[found[2][0]])
 
 
+def _mini_batch_size(value: Any) -> Any:
+    """{count} of files or rows, or {size_bytes}."""
+    found = _BATCH.fullmatch(str(value).strip().lower()) if not isinstance(value, bool) else None
+    if value is None:
+        return None
+    if found is None or int(found[1]) == 0:
+        raise PydanticCustomError(
+            "mini_batch_size", "must be a number of files or rows, or a size such as 500kb or 1mb"
+        )
+    if not found[2]:
+        return {"count": int(found[1]), "size_bytes": None}
+    return {"count": None, "size_bytes": int(found[1]) << 10 * (" kmg".index(found[2][0]))}
+
+
 def _in_a_line(value: Any) -> Any:
     """Terminals and tables show it: line breaks and escapes would change what stands around it."""
     if isinstance(value, str) and not value.isprintable():
@@ -132,6 +146,7 @@ def _job_name(value: Any) -> Any:
 _SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([GM]i)B?")
 _MOST_CPUS = 4096
 _UNITS = {"G": 1 << 30, "M": 1 << 20}
+_BATCH = re.compile(r"(\d{1,9})([kmg]b)?")
 
 
 Text = Annotated[str, BeforeValidator(_as_text)]
@@ -390,6 +405,48 @@ class ParallelForJob(Job):
     max_concurrency: Annotated[StrictInt, Field(ge=1, le=MAX_CONCURRENT_ITEMS)] | None = None
 
 
+class RetrySettings(_Strict):
+    """What a mini-batch is given. timeout: seconds for one call of `run`, 60 when left out."""
+
+    timeout: Seconds | None = None
+    max_retries: Annotated[StrictInt, Field(ge=0, le=MAX_RETRIES)] | None = None
+
+
+class ParallelTask(_Strict):
+    """The script of a parallel job, which has a function `run(mini_batch)`."""
+
+    type: Annotated[str, _one_of("run_function")]
+    entry_script: Annotated[str, Field(min_length=1)]
+    code: str | None = None
+    program_arguments: str | None = None
+    append_row_to: str | None = None
+    environment: Environment = None
+
+
+class _MiniBatches(_Strict):
+    """How a parallel job cuts its input, and what may fail; -1: whatever fails."""
+
+    mini_batch_size: Annotated[Any, BeforeValidator(_mini_batch_size)] = None
+    mini_batch_error_threshold: Annotated[StrictInt, Field(ge=-1)] | None = None
+    error_threshold: Annotated[StrictInt, Field(ge=-1)] | None = None
+    max_concurrency_per_instance: Annotated[StrictInt, Field(ge=1, le=MAX_PROCESSES)] | None = None
+    retry_settings: RetrySettings | None = None
+    logging_level: Annotated[str, _one_of("debug", "info", "warning", "warn")] | None = None
+    input_data: str | None = None
+    resources: Resources | None = None
+
+
+class ParallelJob(Job, _MiniBatches):
+    """`type: parallel`: a script over mini-batches of one input, spread over workers."""
+
+    task: ParallelTask
+    environment_variables: dict[str, Text] | None = None
+
+
+class ParallelComponentJob(ComponentJob, _MiniBatches):
+    """`type: parallel` with `component:`; what it says itself goes before the component's own."""
+
+
 class SweepLimits(Limits):
     """Of a sweep. timeout: seconds for the whole search; trial_timeout: seconds for one trial."""
 
@@ -460,6 +517,14 @@ class CommandComponent(_Described, _Runs):
     is_deterministic: StrictBool | None = None
 
 
+class ParallelComponent(_Described, _MiniBatches):
+    """An inline or registered component of type `parallel`."""
+
+    version: Text | None = None
+    task: ParallelTask
+    is_deterministic: StrictBool | None = None
+
+
 class PipelineComponent(_Described):
     """An inline or registered component of type `pipeline`."""
 
@@ -478,12 +543,15 @@ JOB_TYPES: Mapping[str, type[Job]] = {
     "if_else": IfElseJob,
     "do_while": DoWhileJob,
     "parallel_for": ParallelForJob,
+    "parallel": ParallelJob,
 }
-COMPONENT_TYPES: Mapping[str, type[CommandComponent] | type[PipelineComponent]] = {
+COMPONENT_TYPES: Mapping[
+    str, type[CommandComponent] | type[PipelineComponent] | type[ParallelComponent]
+] = {
     "command": CommandComponent,
     "pipeline": PipelineComponent,
+    "parallel": ParallelComponent,
 }
-LATER_TYPES = frozenset({"parallel"})
 #: Azure's types that mlq does not have -> what to do instead.
 REFUSED_TYPES: Mapping[str, str] = {
     "automl": "mlq has no automl jobs; name an estimator in an mlq:train step.",
@@ -502,5 +570,6 @@ REFUSED_KEYS: Mapping[str, str] = {
     "on_init": "steps that always run first are not supported by this version yet.",
     "on_finalize": "write the step under `finally` of the pipeline; it always runs last.",
     "trigger": "a schedule is a file of its own.",
+    "partition_keys": "mini-batches are cut by number or size; let the script group its rows.",
     "depends_on": "steps follow from their bindings; bind an input to the other step's output.",
 }

@@ -11,13 +11,22 @@ from mlq.spec.model import (
     CommandComponent,
     CommandJob,
     Job,
+    ParallelComponent,
+    ParallelJob,
     PipelineComponent,
     PipelineJob,
     Settings,
 )
 from mlq.spec.paths import KeyPath
 
-Definition = CommandJob | CommandComponent | PipelineJob | PipelineComponent
+Definition = (
+    CommandJob
+    | CommandComponent
+    | PipelineJob
+    | PipelineComponent
+    | ParallelJob
+    | ParallelComponent
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +86,13 @@ class Spread:
 
     max_concurrency: so many run beside each other at most; None for no bound.
     items: of a `parallel_for`, what `mlq.spec.items` has read at `key`, or a binding to it.
+    mini_batches: of a `parallel` job: see `mlq.spec.parallel`.
     """
 
     max_concurrency: int | None
     items: Any
     key: KeyPath
+    mini_batches: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

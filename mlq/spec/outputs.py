@@ -99,6 +99,8 @@ class OutputWiring:
         self._bind_outputs(item)
         self._take_outputs(item)
         node.broken |= item.broken
+        if node.spread is not None and node.spread.mini_batches is not None:
+            return  # they are those of all lots together
         types = {name: self._output_type(item, name) for name in item.outputs}
         node.outputs = {
             name: Port("object" if type in LITERAL_TYPES else "uri_folder")

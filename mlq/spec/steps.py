@@ -19,7 +19,9 @@ from mlq.spec.model import (
     CommandComponent,
     CommandJob,
     Job,
-    PipelineComponent,
+    ParallelComponent,
+    ParallelComponentJob,
+    ParallelJob,
     SweepJob,
     TypedInput,
     TypedOutput,
@@ -125,7 +127,7 @@ class StepReader:
             return False
         node.definition = component
         node.definition_key = where
-        node.type = "pipeline" if isinstance(component, PipelineComponent) else "command"
+        node.type = kind
         node.ports = {
             name: self._port(raw, (*where, "inputs", name))
             for name, raw in (component.inputs or {}).items()
@@ -279,7 +281,8 @@ class StepReader:
                 self.problems.add((*where, "code"), f"{error}.")
         resources = getattr(source, "resources", None)
         if resources is not None:
-            if resources.instance_count not in (None, 1):
+            spreads = isinstance(source, (ParallelJob, ParallelComponentJob, ParallelComponent))
+            if resources.instance_count not in (None, 1) and not spreads:
                 self.problems.add(
                     (*where, "resources", "instance_count"),
                     "A step runs on one machine in this version; leave instance_count at 1.",

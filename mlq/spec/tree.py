@@ -26,7 +26,6 @@ from mlq.spec.environments import FindEnvironment, find_no_environment
 from mlq.spec.items import Item, bound_outputs, read_items, write_item
 from mlq.spec.model import (
     JOB_TYPES,
-    LATER_TYPES,
     MAX_ROUNDS,
     REFUSED_TYPES,
     CommandComponent,
@@ -35,13 +34,17 @@ from mlq.spec.model import (
     DoWhileJob,
     IfElseJob,
     Job,
+    ParallelComponent,
+    ParallelComponentJob,
     ParallelForJob,
+    ParallelJob,
     PipelineComponent,
     PipelineJob,
     Repeat,
     SweepJob,
 )
 from mlq.spec.nodes import Node, Rounds, Spread
+from mlq.spec.parallel import LOT, LOTS, SUMMARY, lot_ports, read_mini_batches, write_command
 from mlq.spec.paths import KeyPath
 from mlq.spec.problems import Problems
 from mlq.spec.references import is_step_name, shorten
@@ -53,7 +56,7 @@ from mlq.spec.values import BadValueError, describe, stand_in
 MAX_JOBS = 5_000
 MAX_DEPTH = 16
 #: Bindings may stand there; elsewhere a value must be known at submit.
-_MAY_BIND = frozenset({"command", "component", "trial", "type"}) | BOUND_KEYS
+_MAY_BIND = frozenset({"command", "component", "trial", "type", "input_data"}) | BOUND_KEYS
 _ONLY_PLAIN = "A step under `finally` is a command or a component that one worker runs."
 
 
@@ -129,9 +132,9 @@ class TreeBuilder(StepReader):
         if isinstance(job, ComponentJob):
             if not self._take_component(node, job.component, (*key, "component")):
                 return None
-        elif isinstance(job, (CommandJob, PipelineJob)):
+        elif isinstance(job, (CommandJob, PipelineJob, ParallelJob)):
             node.definition = job
-            node.type = "pipeline" if isinstance(job, PipelineJob) else "command"
+            node.type = next(kind for kind, known in JOB_TYPES.items() if type(job) is known)
         if node.is_approval and self.is_in_trial:
             self.problems.add(key, "Trials are too many for people to decide about.")
         self._check_definition(node, depth)
@@ -142,6 +145,8 @@ class TreeBuilder(StepReader):
         self._check_job(node)
         if isinstance(node.definition, (PipelineJob, PipelineComponent)):
             self._add_children(node, node.definition, depth)
+        elif isinstance(node.definition, (ParallelJob, ParallelComponent)):
+            self._spread(node)
         elif node.definition is not None:
             self._check_command(node, node.definition, node.job.inputs or {})
 
@@ -162,17 +167,11 @@ class TreeBuilder(StepReader):
             kind = "sweep"
         if kind == "sweep":
             return SweepJob
-        if kind in LATER_TYPES:
-            self.problems.add(
-                where,
-                f"Jobs of type '{kind}' are not supported by this version yet.",
-            )
-            return None
         if kind is not None and kind in REFUSED_TYPES:
             self.problems.add(where, f"'{kind}' is not supported: {REFUSED_TYPES[kind]}")
             return None
         if "component" in raw and kind in (None, "component", *JOB_TYPES):
-            return ComponentJob
+            return ParallelComponentJob if kind == "parallel" else ComponentJob
         if kind is not None and kind in JOB_TYPES:
             return JOB_TYPES[kind]
         if kind is not None:
@@ -180,7 +179,7 @@ class TreeBuilder(StepReader):
                 where,
                 f"'{shorten(kind)}' is no type of job; there are {', '.join(JOB_TYPES)}.",
                 word=kind,
-                known=[*JOB_TYPES, *sorted(LATER_TYPES)],
+                known=JOB_TYPES,
             )
             return None
         if "jobs" in raw:
@@ -308,6 +307,9 @@ class TreeBuilder(StepReader):
         definition = trial.definition
         if definition is None:
             return trial
+        if isinstance(definition, ParallelComponent):
+            self.problems.add(key, "A parallel job is no trial by itself; put it into a pipeline.")
+            return None
         self._check_execution(definition, key)
         if definition.inputs is None:
             trial.ports = None
@@ -361,6 +363,28 @@ class TreeBuilder(StepReader):
             self.warnings[
                 f"The command of the trial does not use '{shorten(name)}' of the search space."
             ] = None
+
+    # parallel jobs ----------------------------------------------------------------------------
+
+    def _spread(self, node: Node) -> None:
+        """A job that gets a child for each lot of mini-batches once it runs."""
+        if isinstance(node.definition, ParallelJob):
+            node.outputs = self._outputs(node.definition.outputs, (*node.key, "outputs"))
+        for name in (LOT, SUMMARY):
+            if name in (node.ports or node.job.inputs or {}) or name in node.outputs:
+                self.problems.add(node.key, f"'{name}' is a name that mlq needs itself here.")
+        found = read_mini_batches(self.problems, node, node.key)
+        if found is None:
+            return
+        self._count(LOTS * found["instances"] + 2)
+        command = write_command(node, found)
+        key = (*node.definition_key, "task")
+        item = Node(key, "", "", None, command, "command", key)
+        item.definition, item.ports = command, lot_ports(node)
+        self._check_execution(command, key)
+        self._check_command(item, command, command.inputs or {})
+        node.item = item
+        node.spread = Spread(found["instances"], None, node.key, found)
 
     # pipelines --------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from mlq.spec.model import CommandComponent, CommandJob, TypedInput
 from mlq.spec.nodes import Draw, Node, Search, Spread
 from mlq.spec.objectives import check_objective
 from mlq.spec.outputs import OutputWiring, Wires
+from mlq.spec.parallel import LOT
 from mlq.spec.paths import KeyPath
 from mlq.spec.problems import Problems
 from mlq.spec.references import shorten
@@ -216,6 +217,8 @@ class Wiring(OutputWiring):
 
     def _bind_items(self, node: Node, spread: Spread) -> dict[str, Flow]:
         """What the items give to the body; items that no one knows yet may give it anything."""
+        if spread.mini_batches is not None:
+            return {LOT: Flow("input", LOT, type="uri_file")}
         wires = self.wires[node]
         items = spread.items
         if isinstance(items, str):

@@ -170,6 +170,13 @@ def _check_control_flow(ran: Ran) -> None:
     assert ran.step("mourn")["state"] == "skipped"
 
 
+def _check_parallel(ran: Ran) -> None:
+    assert [line.rpartition("/")[2] for line in ran.read("score", "scores").splitlines()] == [
+        "one.txt",
+        "two.txt",
+    ]
+
+
 CHECKS: Mapping[str, Callable[[Ran], None]] = {
     "jobs/command_code.yml": says("count", "8\n", file="count.txt"),
     "jobs/command_conda.yml": says("done", ""),
@@ -191,6 +198,7 @@ CHECKS: Mapping[str, Callable[[Ran], None]] = {
     "jobs/pipeline_names.yml": says("text", "fig\n"),
     "jobs/pipeline_nested.yml": prints("3 line 0.5", step="whole.count"),
     "jobs/pipeline_optional.yml": _check_optional,
+    "jobs/pipeline_parallel.yml": _check_parallel,
     "jobs/pipeline_registered.yml": prints("1 line 0.5", step="count"),
     "jobs/pipeline_settings.yml": _check_settings,
     "jobs/pipeline_sweep.yml": _check_sweep(2, step="tune"),
@@ -206,6 +214,7 @@ CHECKS: Mapping[str, Callable[[Ran], None]] = {
     "samples/line5.yml": says("value", 1, step="five"),
     "samples/nested3.yml": says("value", 1, step="after"),
     "samples/parallel_for.yml": says("sum", 18, step="sum"),
+    "samples/parallel.yml": prints("10 100", "5 w5 10", step="show"),
     "samples/penguins.yml": _check_penguins,
     "samples/retrain.yml": lambda ran: None,  # it ends well when one of its rounds did
 }

@@ -154,15 +154,30 @@ limits: {{max_total_trials: 2}}
     ),
     Rule(
         "type of job",
-        r"^'(spark|automl)' is not supported|of type '?parallel'? .*not supported|"
-        r"Components of type 'parallel'",
-        "There are no `automl`, `spark` and `parallel` jobs.",
+        r"^'(spark|automl)' is not supported",
+        "There are no `automl` and `spark` jobs.",
         """\
 type: automl
 task: classification
 primary_metric: accuracy
 target_column_name: fruit
 training_data: {type: mltable, path: ../data/table}
+""",
+    ),
+    Rule(
+        "script of a task",
+        r"The key '(entry_script|task)' is required|A parallel job needs input_data|"
+        r"is no (input|output) of this job|cut by number or size|must be a number of files",
+        "A parallel job has a script, and an input that it is for.",
+        f"""\
+type: pipeline
+jobs:
+  a:
+    type: parallel
+    inputs: {{files: {{type: uri_folder, path: ../data/folder}}}}
+    input_data: ${{{{inputs.files}}}}
+    mini_batch_size: "1"
+    task: {{type: run_function, code: ../src, {_ENVIRONMENT}}}
 """,
     ),
     Rule(

@@ -130,6 +130,9 @@ KEYS: list[tuple[str, type[BaseModel], tuple[type[BaseModel], ...]]] = [
     ("Loop", spec.DoWhileJob, (spec.Job,)),
     ("Limits of a loop", spec.DoWhileLimits, ()),
     ("Once for each item", spec.ParallelForJob, (spec.Job,)),
+    ("Parallel job", spec.ParallelJob, (spec.Job,)),
+    ("Task of a parallel job", spec.ParallelTask, ()),
+    ("Retry settings", spec.RetrySettings, ()),
     ("Sampling algorithm", spec.SamplingAlgorithm, ()),
     ("Objective", spec.SweepObjective, ()),
     ("Early termination", spec.EarlyTermination, ()),
@@ -186,11 +189,16 @@ def test_the_page_of_job_files_knows_every_model() -> None:
         and not name.startswith("_")
     }
 
-    assert models - described == {spec.PipelineComponent, spec.SweepJob}
+    assert models - described == {
+        spec.PipelineComponent,
+        spec.SweepJob,
+        spec.ParallelComponent,
+        spec.ParallelComponentJob,
+    }
     only_here = keys_of(spec.PipelineComponent) - keys_of(spec.CommandComponent)
     assert only_here == {"jobs", "finally", "settings"}
     page = read(DOCS / "reference" / "job-yaml.md")
-    assert all(f"`{kind}`" in page for kind in spec.PORT_TYPES | spec.LATER_TYPES)
+    assert all(f"`{kind}`" in page for kind in spec.PORT_TYPES)
 
 
 def test_the_lifecycle_has_every_state_reason_and_transition() -> None:

@@ -17,6 +17,7 @@ from mlq.lifecycle import Reason
 from mlq.service.attempt_tokens import Signer
 from mlq.service.execution import Attempt, Input
 from mlq.spec.builtin import ARTIFACT_TYPES, BUILTIN, Port
+from mlq.spec.parallel import PROGRAM_VARIABLE, SUMMARY
 from mlq.spec.values import BadValueError, cast_literal
 from mlq_workers import components, effects
 from mlq_workers.board import Order, Seat
@@ -26,7 +27,14 @@ from mlq_workers.ending import Ending
 from mlq_workers.environments import Environments, Interrupted, activate
 from mlq_workers.gpus import ask_use
 from mlq_workers.reporter import Reporter
-from mlq_workers.runner import CommandOutcome, CommandSpec, WarmStarts, render_command, run_command
+from mlq_workers.runner import (
+    CommandOutcome,
+    CommandSpec,
+    WarmStarts,
+    mini_batches,
+    render_command,
+    run_command,
+)
 from mlq_workers.runner.command import Stop
 from mlq_workers.runner.mask import Mask
 from mlq_workers.runner.metrics import METRICS_VARIABLE, MetricsFile
@@ -205,6 +213,7 @@ class CommandHandler:
         command = render_command(spec["command"], inputs, outputs)
         variables = {
             METRICS_VARIABLE: str(told.path),
+            **({PROGRAM_VARIABLE: mini_batches.__file__} if _has_lot(spec) else {}),
             **self._attempt_variables(attempt),
             **{k: str(v) for k, v in (spec.get("environment_variables") or {}).items()},
             **given_secrets,
@@ -286,6 +295,11 @@ def _stopped(stop: Stop | None, *, pruned: bool) -> Ending:
     if pruned:
         return Ending(reason=Reason.PRUNED)
     return Ending(is_release=stop == "drain")
+
+
+def _has_lot(spec: Mapping[str, Any]) -> bool:
+    """Whether a command does a lot of a parallel job."""
+    return SUMMARY in (spec.get("outputs") or {})
 
 
 def _requirements(spec: Mapping[str, Any]) -> list[str]:

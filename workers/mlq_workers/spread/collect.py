@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from mlq.artifacts.trees import Entry
 from mlq.db import Database, spreads
 from mlq.db.registry import Artifact
 from mlq.service.execution import Attempt
+from mlq.spec.parallel import SUMMARY
 from mlq_workers.board import Seat
 from mlq_workers.ending import Ending
 from mlq_workers.reporter import Reporter
+from mlq_workers.spread.lots import total
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class CollectHandler:
         assert parent_id is not None, "it collects for the job that it belongs to"
         with self.database.read() as conn:
             items = spreads.outputs_of_items(conn, parent_id)
+        told = attempt.spec.get("mini_batches")
+        if told is not None:
+            return self._put_together(attempt, told, [made for _, made in items], store, reporter)
         outputs: dict[str, Any] = {}
         stored: list[Artifact] = []
         for name, port in attempt.spec["outputs"].items():
@@ -43,14 +48,53 @@ class CollectHandler:
                 continue
             tree = store.put_entries(_entries(store, found))
             stored.append(Artifact(tree.digest, "tree", tree.size_bytes))
-            outputs[name] = {
-                "type": port["type"],
-                "digest": tree.digest,
-                "kind": "tree",
-                "name": name,
-                "size_bytes": tree.size_bytes,
-            }
+            outputs[name] = _record(name, port["type"], stored[-1])
         return Ending(outputs=outputs, artifacts=stored)
+
+    def _put_together(
+        self,
+        attempt: Attempt,
+        told: Mapping[str, Any],
+        lots: Sequence[Mapping[str, Any]],
+        store: Store,
+        reporter: Reporter,
+    ) -> Ending:
+        """The outputs of a parallel job: one file of all rows, and folders put into each other."""
+        found = total([made[SUMMARY]["value"] for made in lots], told["settings"])
+        reporter.log("mlq", f"{found}\n")
+        outputs: dict[str, Any] = {}
+        stored: list[Artifact] = []
+        for name, port in attempt.spec["outputs"].items():
+            if name == told["append"]:
+                blob = store.put_stream(_chunks(store, [made[name]["digest"] for made in lots]))
+                stored.append(Artifact(blob.digest, "blob", blob.size_bytes))
+            else:
+                entries = {
+                    entry.path: entry
+                    for made in lots
+                    for entry in store.tree(made[name]["digest"]).entries
+                }  # where several lots have written a file of the same name, the last one's
+                tree = store.put_entries(entries.values())
+                stored.append(Artifact(tree.digest, "tree", tree.size_bytes))
+            outputs[name] = _record(name, port["type"], stored[-1])
+        return Ending(outputs=outputs, artifacts=stored)
+
+
+def _record(name: str, kind: str, stored: Artifact) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "digest": stored.digest,
+        "kind": stored.kind,
+        "name": name,
+        "size_bytes": stored.size_bytes,
+    }
+
+
+def _chunks(store: Store, digests: Sequence[str]) -> Iterator[bytes]:
+    for digest in digests:
+        with store.read(digest) as file:
+            while chunk := file.read(1 << 20):
+                yield chunk
 
 
 def _entries(store: Store, found: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Entry]:

@@ -51,7 +51,7 @@ def test_what_is_required_needs_no_value_yet() -> None:
             "No step writes this output",
         ),
         ("command: x\nenviroment: y", "enviroment", 2, "Unknown key"),
-        ("type: parallel", "type", 1, "not supported by this version"),
+        ("type: spark", "type", 1, "not supported by this version"),
         ("command: x\ncode: ./src", "code", 2, "a folder on your machine"),
         (
             "jobs: {a: {command: x, inputs: {y: '${{parent.inputs.z}}'}}}",

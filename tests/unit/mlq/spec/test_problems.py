@@ -49,8 +49,6 @@ COMMAND = "command: 'true'\n"
         ("inputs: {x: '${{parent.inputs.y}}'}", "inputs.x", "root job has no parent", None),
         ("type: 5", "type", "must be text; got 5", None),
         ("type: pipelin", "type", "is no type of job", "pipeline"),
-        ("type: parallel", "type", "'parallel' are not supported by this version yet", None),
-        ("type: parallel", "type", "not supported by this version yet", None),
         ("type: automl", "type", "mlq has no automl jobs", None),
         ("type: spark", "type", "mlq has no Spark", None),
         ("type: import", "type", "upload data", None),

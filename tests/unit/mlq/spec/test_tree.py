@@ -53,7 +53,7 @@ def test_built_in_components_are_found(reference: str) -> None:
             None,
         ),
         ("{component: {command: x, code: ./src}}", "component.code", "on your machine", None),
-        ("{type: parallel}", "type", "'parallel' are not supported", None),
+        ("{type: parallel}", "task", "is required", None),
         ("{type: base}", "type", "no base jobs", None),
         ("{}", "", "not said what this job runs", None),
         ("7", "", "must be a mapping; got 7", None),
