@@ -34,6 +34,13 @@ class RolloutAct(BaseModel):
     reason: str = Field(default="", max_length=2000)
 
 
+class ToldMetrics(BaseModel):
+    """What was measured of a candidate elsewhere, by the names of its policy's `abort.metrics`."""
+
+    model_config = _example(metrics={"conversion": 0.031})
+    metrics: dict[str, float] = Field(min_length=1, max_length=100)
+
+
 class Rollout(BaseModel):
     """A version on its way to an alias. phase: running, frozen, succeeded or rolled_back."""
 
@@ -48,6 +55,7 @@ class Rollout(BaseModel):
         stage=1,
         phase="running",
         reason="",
+        metrics={},
         created_by="admin",
         created_at="2026-06-01T08:00:00Z",
         stage_at="2026-06-01T08:01:00Z",
@@ -62,6 +70,7 @@ class Rollout(BaseModel):
     stage: int
     phase: str
     reason: str
+    metrics: dict[str, float] = {}
     created_by: str
     job_id: str | None = None
     created_at: datetime

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,30 @@ def resume(ref: str, reason: str, output: Output) -> None:
 def abort(ref: str, reason: str, output: Output) -> None:
     """End it: what served before serves all."""
     _steer(ref, "abort", reason, output)
+
+
+@rollout.command()
+@reference("ENDPOINT", _ENDPOINT)
+@click.argument("metrics", nargs=-1, required=True, metavar="METRIC=VALUE...")
+@output_option
+def tell(ref: str, metrics: tuple[str, ...], output: Output) -> None:
+    """Tell metrics of your own about the candidate: those that the policy names."""
+    with open_client() as client:
+        output.one(client.endpoints.tell_metrics(ref, read_metrics(metrics)), name=ref)
+
+
+def read_metrics(words: Sequence[str]) -> dict[str, float]:
+    """`conversion=0.03` as a mapping. Raises click.BadParameter."""
+    found = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise click.BadParameter(f"{word!r} is not METRIC=VALUE.") from None
+        if not name or not math.isfinite(found[name]):
+            raise click.BadParameter(f"{word!r} is not METRIC=VALUE.")
+    return found
 
 
 def say_stage(item: Item) -> str:

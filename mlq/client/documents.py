@@ -243,6 +243,7 @@ class Rollout(TypedDict, total=False):
     stage: int
     phase: str
     reason: str
+    metrics: dict[str, float]
     created_by: str
     created_at: str
     ended_at: str | None

@@ -81,6 +81,11 @@ class Endpoints:
         path = locate("/v1/endpoints/{}/rollouts/{}", name, act)
         return cast(Rollout, self._session.json("POST", path, json={"reason": reason}))
 
+    def tell_metrics(self, name: str, metrics: Mapping[str, float]) -> Rollout:
+        """Tell what was measured elsewhere of the candidate of the rollout that is under way."""
+        path = locate("/v1/endpoints/{}/rollouts/metrics", name)
+        return cast(Rollout, self._session.json("POST", path, json={"metrics": dict(metrics)}))
+
     def measurements(self, name: str, *, seconds: float = 300.0) -> dict[str, Any]:
         """What the deployments answered in the last `seconds`: requests, errors, rows, latency."""
         path = locate("/v1/endpoints/{}/measurements", name)

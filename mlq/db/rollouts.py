@@ -38,6 +38,7 @@ class Rollout:
     created_at: datetime
     stage_at: datetime
     ended_at: datetime | None
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def insert_rollout(conn: Connection, **columns: Any) -> str:
             stage=0,
             phase="running",
             reason="",
+            metrics={},
             created_at=now(),
             stage_at=now(),
             **columns,
@@ -98,7 +100,15 @@ def page(
 def enter_stage(conn: Connection, id: str, stage: int) -> None:
     """Begin a stage, or begin it again."""
     statement = update(rollouts).where(rollouts.c.id == id, rollouts.c.ended_at.is_(None))
-    conn.execute(statement.values(stage=stage, phase="running", reason="", stage_at=now()))
+    conn.execute(
+        statement.values(stage=stage, phase="running", reason="", metrics={}, stage_at=now())
+    )
+
+
+def put_metrics(conn: Connection, id: str, metrics: Mapping[str, float]) -> None:
+    """Keep what was told of the candidate in this stage."""
+    statement = update(rollouts).where(rollouts.c.id == id, rollouts.c.ended_at.is_(None))
+    conn.execute(statement.values(metrics=dict(metrics)))
 
 
 def say(conn: Connection, id: str, *, reason: str) -> None:

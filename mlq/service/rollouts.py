@@ -9,6 +9,7 @@ All of it is rows: whoever leads reconciles, and drives them on.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from sqlalchemy import Connection
@@ -136,12 +137,14 @@ def advance(conn: Connection, endpoint: str, *, actor: str = "rollout") -> Rollo
     candidate = counts.get((rollout.candidate, rollout.version), Measured())
     serving = counts.get((rollout.serving, rollout.previous), Measured())
     drift = _read_drift(conn, rollout)
-    fault = find_fault(policy, candidate, serving, drift=drift, is_baked=is_baked)
+    fault = find_fault(
+        policy, candidate, serving, drift=drift, metrics=rollout.metrics, is_baked=is_baked
+    )
     if fault is not None:
         return _roll_back(conn, rollout, reason=fault, actor=actor)
     if not is_baked:
         return rollout
-    if (lack := find_lack(policy, candidate)) is not None:
+    if (lack := find_lack(policy, candidate, metrics=rollout.metrics)) is not None:
         rows.say(conn, rollout.id, reason=lack)
         return _find_open(conn, endpoint)
     if rollout.stage + 1 < len(policy.stages):
@@ -178,6 +181,26 @@ def abort(conn: Connection, endpoint: str, *, actor: str, reason: str = "") -> R
     check_text(reason, what="reason")
     rollout = _lock_open(conn, endpoint)
     return _roll_back(conn, rollout, reason=reason or f"aborted by {actor}", actor=actor)
+
+
+def tell(conn: Connection, endpoint: str, *, metrics: Mapping[str, Any]) -> Rollout:
+    """Keep what somebody measured of the candidate elsewhere; the next look judges it.
+
+    metrics: name -> number, of those that the policy names; a later word replaces an earlier one.
+    Raises NotFoundError; MlqError (code `invalid`).
+    """
+    rollout = _lock_open(conn, endpoint)
+    known = read_policy(rollout.policy).metrics
+    for name, value in metrics.items():
+        if name not in known:
+            raise invalid(
+                f"The policy of this rollout has no metric '{name:.80}'.",
+                hint=f"It has: {', '.join(known) or 'none; name them in abort.metrics'}.",
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise invalid(f"metrics.{name} should be a finite number.")
+    rows.put_metrics(conn, rollout.id, {**rollout.metrics, **metrics})
+    return _find_open(conn, endpoint)
 
 
 def list_rollouts(

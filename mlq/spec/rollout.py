@@ -2,11 +2,13 @@
 
 mirror: {percent: 100, bake_s: 60}
 canary: [{percent: 5, bake_s: 300}, {percent: 50, bake_s: 300}]
-abort: {error_rate: 0.01, p95_ms: 200, p95_ratio: 2.0, prediction_psi: 0.25, min_requests: 20}
+abort: {error_rate: 0.01, p95_ms: 200, p95_ratio: 2.0, prediction_psi: 0.25, min_requests: 20,
+        metrics: {conversion: {min: 0.02}, complaints: {max: 5}}}
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,13 +31,27 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a metric of the caller's own may be."""
+
+    min: float | None = None
+    max: float | None = None
+
+    def as_dict(self) -> dict[str, float]:
+        """As it is written."""
+        written = {"min": self.min, "max": self.max}
+        return {name: bound for name, bound in written.items() if bound is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """How a version reaches all requests, and what stops it.
 
     error_rate: share of requests; p95_ms: milliseconds; p95_ratio: times the p95 of what serves
     beside it. prediction_psi: how far its predictions may be from those it gave to its training
     rows; see `mlq.datasets.drift.stability`. None: not looked at. min_requests: a stage passes with
-    as many and no fewer; while it bakes, fewer say nothing.
+    as many and no fewer; while it bakes, fewer say nothing. metrics: of the caller's own, by name;
+    a stage passes when each of them was told in it.
     """
 
     stages: tuple[Stage, ...]
@@ -44,6 +60,7 @@ class Policy:
     p95_ratio: float | None = None
     prediction_psi: float | None = None
     min_requests: int = DEFAULT_MIN_REQUESTS
+    metrics: Mapping[str, Bounds] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """As it is written, all defaults filled in."""
@@ -61,6 +78,10 @@ class Policy:
                 "min_requests": self.min_requests,
             },
         }
+        if self.metrics:
+            written["abort"]["metrics"] = {
+                name: bounds.as_dict() for name, bounds in self.metrics.items()
+            }
         for one in self.stages:
             if one.kind == "mirror":
                 written["mirror"] = {"percent": one.percent, "bake_s": one.bake_s}
@@ -102,11 +123,20 @@ def bucket_of(latency_ms: float) -> int:
     return bisect_left(BOUNDS_MS, latency_ms)
 
 
-def find_lack(policy: Policy, candidate: Measured) -> str | None:
+def find_lack(
+    policy: Policy, candidate: Measured, *, metrics: Mapping[str, float] | None = None
+) -> str | None:
     """What a stage still waits for when its bake time is over, in words; None where nothing.
 
     A version that nobody has asked was not tested by waiting: a stage passes with `min_requests`.
+    metrics: what was told in this stage.
     """
+    untold = [name for name in policy.metrics if name not in (metrics or {})]
+    if candidate.requests >= policy.min_requests and untold:
+        return (
+            f"its bake time is over, but nobody has told its {', '.join(untold)} in this stage "
+            "(abort.metrics): it waits for that"
+        )
     if candidate.requests >= policy.min_requests:
         return None
     return (
@@ -121,13 +151,20 @@ def find_fault(
     serving: Measured,
     *,
     drift: Drift | None = None,
+    metrics: Mapping[str, float] | None = None,
     is_baked: bool,
 ) -> str | None:
     """Why the policy aborts, in words; None where it does not.
 
-    drift: None where nothing is known. is_baked: the bake time is over, and what there is must do,
-    however little.
+    drift: None where nothing is known. metrics: what was told of the candidate. is_baked: the bake
+    time is over, and what there is must do, however little.
     """
+    for name, value in (metrics or {}).items():
+        bounds = policy.metrics.get(name, Bounds())
+        if bounds.min is not None and value < bounds.min:
+            return f"its {name} is {value:g} (at least {bounds.min:g})"
+        if bounds.max is not None and value > bounds.max:
+            return f"its {name} is {value:g} (at most {bounds.max:g})"
     limit = policy.prediction_psi
     is_told = drift is not None and (is_baked or drift.rows >= policy.min_requests)
     if drift is not None and limit is not None and is_told and drift.prediction_psi > limit:
@@ -170,11 +207,14 @@ def read_policy(written: Any, *, path: str = "policy") -> Policy:
         stages += _stage("canary", one, f"{path}.canary[{place}]", problems)
     if not stages and not problems:
         problems.append(SpecProblem(path, "has no stage: give it mirror, canary or both."))
-    limits = {"error_rate", "p95_ms", "p95_ratio", "prediction_psi", "min_requests"}
+    limits = {"error_rate", "p95_ms", "p95_ratio", "prediction_psi", "min_requests", "metrics"}
     abort = _mapping(top.get("abort", {}), f"{path}.abort", limits, problems)
+    metrics = _metrics(abort.get("metrics", {}), f"{path}.abort.metrics", problems)
     for name, value in abort.items():
-        if value is not None and (
-            isinstance(value, bool) or not isinstance(value, int | float) or value < 0
+        if (
+            name != "metrics"
+            and value is not None
+            and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0)
         ):
             problems.append(
                 SpecProblem(f"{path}.abort.{name}", f"should be a number, not {value!r:.40}.")
@@ -190,7 +230,28 @@ def read_policy(written: Any, *, path: str = "policy") -> Policy:
         min_requests=int(
             DEFAULT_MIN_REQUESTS if (least := abort.get("min_requests")) is None else least
         ),
+        metrics=metrics,
     )
+
+
+def _metrics(written: Any, path: str, problems: list[SpecProblem]) -> dict[str, Bounds]:
+    if not isinstance(written, Mapping):
+        problems.append(SpecProblem(path, "should be a mapping: {conversion: {min: 0.02}}."))
+        return {}
+    found = {}
+    for name, bounds in written.items():
+        given = _mapping(bounds, f"{path}.{name}", {"min", "max"}, problems)
+        wrong = [key for key, value in given.items() if not _is_number(value)]
+        problems += [SpecProblem(f"{path}.{name}.{key}", "should be a number.") for key in wrong]
+        if isinstance(bounds, Mapping) and not given:
+            problems.append(SpecProblem(f"{path}.{name}", "needs min, max or both."))
+        if not wrong and given:
+            found[str(name)] = Bounds(given.get("min"), given.get("max"))
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
 
 
 def _stage(

@@ -14,7 +14,14 @@ from mlq_api.access import OF_ENDPOINT, project_of
 from mlq_api.auth import principal_of
 from mlq_api.bodies import parse
 from mlq_api.operations import PROBLEMS, Cursor, Limit, Name, takes
-from mlq_api.rollout_schemas import Measurements, NewRollout, Rollout, RolloutAct, StartedRollout
+from mlq_api.rollout_schemas import (
+    Measurements,
+    NewRollout,
+    Rollout,
+    RolloutAct,
+    StartedRollout,
+    ToldMetrics,
+)
 from mlq_api.schemas import Page
 from mlq_api.server import server_of
 from mlq_api.views import page_of
@@ -97,6 +104,19 @@ async def abort(request: Request, name: Name) -> Response:
     return await _act(request, name, service.abort)
 
 
+@router.post(
+    "/rollouts/metrics",
+    response_model=Rollout,
+    summary="Tell metrics of your own about a candidate",
+    openapi_extra=takes(ToldMetrics),
+)
+async def tell(request: Request, name: Name) -> Response:
+    """Those that the policy names in `abort.metrics`; each counts in the stage it is told in."""
+    told = parse(ToldMetrics, await request.body())
+    row = await server_of(request).write(service.tell, name, metrics=told.metrics)
+    return json_response(_view(row))
+
+
 @router.get("/measurements", response_model=Measurements, summary="What an endpoint answered")
 async def measurements(
     request: Request, name: Name, seconds: Annotated[float, Query(gt=0, le=604_800)] = 300.0
@@ -137,6 +157,7 @@ def _view(row: Row) -> dict[str, Any]:
         "stage": row.stage,
         "phase": row.phase,
         "reason": row.reason,
+        "metrics": dict(row.metrics),
         "created_by": row.created_by,
         "job_id": row.job_id,
         "created_at": iso(row.created_at),

@@ -28,6 +28,8 @@ rollouts = Table(
     Column("job_id", Id),
     Column("created_at", Timestamp, nullable=False),
     Column("stage_at", Timestamp, nullable=False),  # its bake time counts from here
+    # name -> value: what was told of the candidate in this stage, for the policy's own metrics
+    Column("metrics", Json, nullable=False, server_default="{}"),
     Column("ended_at", Timestamp),
     Index("uq_rollouts_open", "endpoint", unique=True, **where("ended_at IS NULL")),
     Index("ix_rollouts_endpoint", "endpoint", "id"),

@@ -122,6 +122,29 @@ def test_a_stage_that_nobody_asks_does_not_pass(database: Database, shop: str) -
     assert kinds(database) == ["start", "advance"]
 
 
+def test_a_metric_of_ones_own_ends_a_rollout_or_lets_it_pass(database: Database, shop: str) -> None:
+    limits = {"min_requests": 0, "metrics": {"conversion": {"min": 0.02, "max": 1}}}
+
+    def tell(**metrics: Any) -> None:
+        with database.write() as conn:
+            rollouts.tell(conn, shop, metrics=metrics)
+
+    start(database, 2, {**POLICY, "abort": limits})
+    bake(database)
+    assert "nobody has told its conversion" in advance(database).reason
+    for wrong in ({"clicks": 1}, {"conversion": "much"}, {"conversion": float("nan")}):
+        with pytest.raises(MlqError):
+            tell(**wrong)
+    tell(conversion=0.03)
+    passed = advance(database)
+    assert (passed.stage, passed.metrics) == (1, {})  # each stage is told anew
+    tell(conversion=0.01)
+    ended = advance(database)
+    assert (ended.phase, ended.reason) == ("rolled_back", "its conversion is 0.01 (at least 0.02)")
+    with pytest.raises(NotFoundError):
+        tell(conversion=0.03)
+
+
 def test_a_policy_may_go_by_the_time_alone(database: Database, shop: str) -> None:
     start(database, 2, {"mirror": POLICY["mirror"], "abort": {"min_requests": 0}})
     bake(database)

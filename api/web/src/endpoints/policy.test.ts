@@ -31,7 +31,7 @@ test("a word that is no stage is named", () => {
 test("what ends a rollout is said", () => {
   expect(abortWords({ abort: { error_rate: 0.01, p95_ratio: 2, min_requests: 20 } })).toBe(
     "Taken back by itself where over 1 % fail, or p95 is over 2 times the present one. " +
-      "Fewer than 20 requests say nothing.",
+      "A stage passes with 20 requests or more.",
   );
   expect(abortWords({ abort: {} })).toBe("Nothing ends it by itself.");
 });

@@ -15,6 +15,7 @@ export interface Policy {
     p95_ratio?: number | null;
     prediction_psi?: number | null;
     min_requests?: number;
+    metrics?: Record<string, { min?: number; max?: number }>;
   };
 }
 
@@ -33,9 +34,13 @@ export function abortWords({ abort = {} }: Policy): string {
     abort.p95_ms != null && `p95 is over ${abort.p95_ms} ms`,
     abort.p95_ratio != null && `p95 is over ${abort.p95_ratio} times the present one`,
     abort.prediction_psi != null && `the PSI of its predictions is over ${abort.prediction_psi}`,
+    ...Object.entries(abort.metrics ?? {}).flatMap(([name, { min, max }]) => [
+      min != null && `its ${name} is below ${min}`,
+      max != null && `its ${name} is over ${max}`,
+    ]),
   ].filter(Boolean);
   if (rules.length === 0) return "Nothing ends it by itself.";
-  const least = abort.min_requests ? ` Fewer than ${abort.min_requests} requests say nothing.` : "";
+  const least = abort.min_requests ? ` A stage passes with ${abort.min_requests} requests or more.` : "";
   return `Taken back by itself where ${rules.join(", or ")}.${least}`;
 }
 

@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 
 from mlq.errors import SpecError
-from mlq.spec.rollout import BOUNDS_MS, Drift, Measured, Stage, bucket_of, find_fault, read_policy
+from mlq.spec.rollout import (
+    BOUNDS_MS,
+    Drift,
+    Measured,
+    Stage,
+    bucket_of,
+    find_fault,
+    find_lack,
+    read_policy,
+)
 
 POLICY = {
     "mirror": {"percent": 50, "bake_s": 1},
@@ -39,6 +48,13 @@ def test_a_policy_is_read_and_written() -> None:
         ({"mirror": {"percent": 5, "bake": 1}}, "policy.mirror.bake"),
         ({"mirror": {"bake_s": 1}, "abort": {"p95_ms": "slow"}}, "policy.abort.p95_ms"),
         ({"mirror": {"bake_s": 1}, "abort": {"drift": 1}}, "policy.abort.drift"),
+        ({"mirror": {"bake_s": 1}, "abort": {"metrics": ["a"]}}, "policy.abort.metrics"),
+        ({"mirror": {"bake_s": 1}, "abort": {"metrics": {"a": {}}}}, "policy.abort.metrics.a"),
+        ({"mirror": {"bake_s": 1}, "abort": {"metrics": {"a": 1}}}, "policy.abort.metrics.a"),
+        (
+            {"mirror": {"bake_s": 1}, "abort": {"metrics": {"a": {"min": "x"}}}},
+            "policy.abort.metrics.a.min",
+        ),
     ],
 )
 def test_a_wrong_policy_names_the_place(written: Any, path: str) -> None:
@@ -93,3 +109,20 @@ def test_a_quantile_is_the_upper_bound_of_its_bucket() -> None:
         assert share * 100 <= quantile <= share * 100 * 1.25
     assert measured(10**9).quantile_ms(0.5) == BOUNDS_MS[-1]
     assert Measured().quantile_ms(0.5) is None
+
+
+def test_metrics_of_ones_own_are_held_to_their_bounds() -> None:
+    bounds = {"conversion": {"min": 0.02}, "complaints": {"max": 5}}
+    policy = read_policy({**POLICY, "abort": {"min_requests": 0, "metrics": bounds}})
+    assert read_policy(policy.as_dict()) == policy
+    for metrics, said in (
+        ({"conversion": 0.02, "complaints": 5}, None),
+        ({"conversion": 0.01}, "its conversion is 0.01 (at least 0.02)"),
+        ({"complaints": 6}, "its complaints is 6 (at most 5)"),
+    ):
+        found = find_fault(policy, measured(), measured(), metrics=metrics, is_baked=False)
+        assert found == said
+    lack = find_lack(policy, measured(), metrics={"complaints": 1})
+    assert lack is not None
+    assert "its conversion " in lack
+    assert find_lack(policy, measured(), metrics={"complaints": 1, "conversion": 1}) is None
