@@ -1,7 +1,7 @@
 """What was told of a rollout's candidate by others
 
 Revision ID: 0190
-Revises: 0182
+Revises: 0210
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from alembic import op
 from mlq.db import types
 
 revision = "0190"
-down_revision = "0182"
+down_revision = "0210"
 branch_labels = None
 depends_on = None
 
