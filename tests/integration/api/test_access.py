@@ -8,7 +8,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from fastapi.routing import APIRoute
+from sqlalchemy import update
 
+from mlq.db.tables import tokens as token_rows
+from mlq.db.types import now_plus
+from mlq.service import tokens
 from tests.integration.api.conftest import Api
 from tests.servers import wait_until
 
@@ -40,12 +44,30 @@ def database_url(sqlite_url: str) -> str:
 
 def test_every_route_but_the_open_ones_needs_a_token(api: Api) -> None:
     seen = 0
+    admin = api.as_role("admin")
+    with api.database.write() as conn:
+        expired, revoked = (
+            tokens.create(conn, name=name, role="admin", actor="test", expires_in_s=60)
+            for name in ("expired", "revoked")
+        )
+        tokens.revoke(conn, revoked.id, actor="test")
+        shift = update(token_rows).where(token_rows.c.id == expired.id)
+        conn.execute(shift.values(expires_at=now_plus(-1)))
+    assert admin.get("/v1/whoami").status_code == 200
+    wrong = [
+        {},
+        {"cookie": "mlq_session=wrong"},
+        *(
+            {"authorization": f"Bearer {token}"}
+            for token in ("wrong", expired.token, revoked.token)
+        ),
+    ]
     with httpx.Client(base_url=api.url) as stranger:
         for method, path in operations(api):
             if (method, path) in OPEN:
                 continue
             seen += 1
-            for headers in ({}, {"authorization": "Bearer wrong"}, {"cookie": "mlq_session=wrong"}):
+            for headers in wrong:
                 answer = stranger.request(method, path, headers=headers)
                 assert answer.status_code == 401, (method, path, headers)
                 assert answer.headers["www-authenticate"].startswith("Bearer")
