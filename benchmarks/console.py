@@ -130,6 +130,8 @@ def main() -> None:
             ("rare name", {"name": "rare 7"}),
             ("no such name", {"name": "nothing"}),
             ("failed", {"state": "failed"}),
+            ("metric > 0.9", {"where": "metric_1>0.9"}),
+            ("no such value", {"where": "metric_1>2"}),
         ):
             measure(what, lambda _, q=query: client.get("/v1/jobs", params=q), 40)
         measure("words", lambda _: client.get("/v1/job-words"), 40)

@@ -13,7 +13,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlq.errors import NotFoundError
 from mlq_api.access import BY_METHOD
@@ -74,9 +74,26 @@ async def console_page(request: Request) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Serve the built files below `/static/`, which needs no token."""
+    """Serve the built files below `/static/`, without a token, and browsers that are astray."""
     files = _Files(directory=FOLDER, check_dir=False)
     app.mount("/static", GZipMiddleware(files, minimum_size=1024))
+    app.router.default = _NoSuchPage(app.router.default)
+
+
+class _NoSuchPage:
+    """Under an address that nothing has: the console says so to a browser, `refuse` to others."""
+
+    def __init__(self, refuse: ASGIApp) -> None:
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer: ASGIApp = self._refuse
+        if scope["type"] == "http" and scope["method"] == "GET":
+            document = shell(Request(scope))
+            if document is not None:
+                document.status_code = 404
+                answer = document
+        await answer(scope, receive, send)
 
 
 class _Files(StaticFiles):

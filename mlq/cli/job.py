@@ -102,6 +102,13 @@ def create(
 @click.option("-n", "--name", help="Only jobs of this name.")
 @click.option("--parent", metavar="JOB", help="Only steps of this job; any for steps of all.")
 @click.option("--archived", is_flag=True, help="Archived jobs too.")
+@click.option(
+    "-w",
+    "--where",
+    multiple=True,
+    metavar="CONDITION",
+    help="Only jobs with such a metric, such as 'accuracy>0.9'; repeatable.",
+)
 @click.option("-r", "--max-results", type=click.IntRange(1), default=25, show_default=True)
 @output_option
 def list_jobs(
@@ -110,6 +117,7 @@ def list_jobs(
     name: str | None,
     parent: str | None,
     archived: bool,
+    where: tuple[str, ...],
     max_results: int,
     output: Output,
 ) -> None:
@@ -136,6 +144,7 @@ def list_jobs(
             name=name,
             parent=parent,
             archived=archived,
+            where=where,
             limit=max_results,
         )
     is_narrowed = any((state, experiment_name, name, parent))

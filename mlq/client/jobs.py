@@ -69,9 +69,13 @@ class Jobs:
         name: str | None = None,
         parent: str | None = None,
         archived: bool = False,
+        where: Sequence[str] = (),
         limit: int | None = 50,
     ) -> list[Job]:
-        """Jobs, newest first. parent: `none` for roots (the default), `any`, or an id."""
+        """Jobs, newest first. parent: `none` for roots (the default), `any`, or an id.
+
+        where: conditions on metrics of jobs or of their steps, such as `accuracy>0.9`.
+        """
         return list(
             self._session.pages(
                 "/v1/jobs",
@@ -81,6 +85,7 @@ class Jobs:
                 name=name,
                 parent=parent,
                 archived="true" if archived else None,
+                where=list(where) or None,
             )
         )
 

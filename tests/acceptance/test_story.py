@@ -26,10 +26,10 @@ from mlq.models.package import write_package
 from mlq.onemachine.ports import find_free_port
 from mlq.service import models, tokens
 from tests.acceptance.conftest import OpenStack
-from tests.acceptance.stack import Stack, wait_for
+from tests.acceptance.stack import JOBS, Stack, wait_for
 from tests.acceptance.test_delivery import Client
 
-PIPELINE = Path(__file__).with_name("story.yml").read_text()
+PIPELINE = (JOBS / "delivery.yml").read_text()
 #: No training row has this plan: what only happens online.
 ASKED = [{"months": 5, "calls": 3, "plan": "gold"}]
 #: Long: a machine may be ten times slower than the one that this was written on.

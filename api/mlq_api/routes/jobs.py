@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -43,6 +45,8 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=PROBLEMS, depende
 _MAX_KEY = 255
 _MOST_METRICS = 10
 _MetricName = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+_Condition = Annotated[str, StringConstraints(min_length=3, max_length=340)]
+_CONDITION = re.compile(r"\s*(?P<name>\S.*?)\s*(?P<op>>=|<=|!=|>|<|=)\s*(?P<value>\S+)\s*")
 _YAML = """\
 type: pipeline
 display_name: churn
@@ -215,6 +219,14 @@ async def list_jobs(
             "`evaluate.accuracy` of that step.",
         ),
     ] = None,
+    where: Annotated[
+        list[_Condition] | None,
+        Query(
+            max_length=_MOST_METRICS,
+            description="Only jobs with such a latest value, of their own or of a step: "
+            "`accuracy>0.9`, `evaluate.loss<=0.2`. Operators: `>` `>=` `<` `<=` `=` `!=`.",
+        ),
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -226,6 +238,8 @@ async def list_jobs(
     before = parse_id(cursor) if cursor else None
     if cursor and before is None:
         raise bad_cursor()
+
+    measured = [_condition_of(one) for one in where or ()]
 
     def read(conn: Connection) -> dict[str, Any]:
         below = parent if parent in {"none", "any"} else query.find(conn, parent, project=project)
@@ -239,11 +253,27 @@ async def list_jobs(
             name=name,
             archived=archived,
             project=project,
+            measured=measured,
         )
         views = job_views(conn, rows, of_steps=metric or ())
         return page_of(views, limit=limit, cursors=[row["id"] for row in rows])
 
     return json_response(await server_of(request).read(read))
+
+
+def _condition_of(words: str) -> tuple[str, str, float]:
+    """(metric, operator, value). Raises MlqError (code `invalid`)."""
+    found = _CONDITION.fullmatch(words)
+    try:
+        if found and math.isfinite(value := float(found["value"])):
+            return found["name"], found["op"], value
+    except ValueError:
+        pass
+    raise MlqError(
+        f"'{words}' is no condition on a metric.",
+        code="invalid",
+        hint="Such as accuracy>0.9, or evaluate.loss<=0.2 of that step.",
+    )
 
 
 @router.get("/{ref}", response_model=Job, summary="Show a job")

@@ -30,6 +30,11 @@ export async function logIn(browser, server, path = "/", options = {}) {
 export async function visit(page, url) {
   await page.goto(url);
   await page.waitForSelector("h1");
+  await untilIdle(page);
+}
+
+/** Wait until no part of the page still loads. */
+export async function untilIdle(page) {
   await page.waitForFunction(() => !document.querySelector("[aria-busy=true]"));
 }
 

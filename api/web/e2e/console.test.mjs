@@ -248,6 +248,18 @@ test("a metric of steps has a column, and the view is kept under a name", async 
   await page.waitForURL(/name=penguins.*columns=evaluate.accuracy/);
 });
 
+test("jobs are found by what their steps measured", async () => {
+  await page.goto(`${server.url}/jobs`);
+  const filter = page.getByRole("combobox", { name: "Filter" });
+  await filter.fill("evaluate.accuracy>0.5");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/where=/);
+  await page.locator(".job-row:has-text('penguins')").first().waitFor();
+  await filter.fill("evaluate.accuracy>2");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("text=No job fits this filter.");
+});
+
 test("a filter is completed from what the newest jobs are called", async () => {
   await page.goto(`${server.url}/jobs`);
   const filter = page.getByRole("combobox", { name: "Filter" });

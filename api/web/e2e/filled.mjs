@@ -106,6 +106,7 @@ async function until(isTrue) {
 export function pagesOf({ sweep, failed, gated }) {
   return {
     overview: "",
+    lost: "no/such/page",
     jobs: "jobs",
     job: "jobs/penguins",
     "job-step": "jobs/penguins?step=train&view=metrics",

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { graveFindings, logIn, openBrowser, visit } from "./browser.mjs";
+import { graveFindings, logIn, openBrowser, untilIdle, visit } from "./browser.mjs";
 import { fill, pagesOf } from "./filled.mjs";
 import { startServer } from "./server.mjs";
 
@@ -42,7 +42,8 @@ for (const colorScheme of ["light", "dark"]) {
         if (WANTED && !WANTED.includes(name)) continue;
         shown = name;
         await visit(page, `${server.url}/${path}`);
-        await page.waitForTimeout(300); // diagrams find their place
+        await page.waitForTimeout(300); // diagrams find their place, and parts ask for what they show
+        await untilIdle(page);
         await page.screenshot({
           path: `${SHOTS}${name}-${colorScheme}-${width}.png`,
           fullPage: true,

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, literal, or_, se
 from sqlalchemy.engine import RowMapping
 
 from mlq.db.projects import jobs_of
+from mlq.db.queries import columns
 from mlq.db.tables import job_edges, jobs, latest_metrics, metrics, specs
 from mlq.db.types import now
 from mlq.errors import ConflictError, NotFoundError
@@ -115,10 +116,12 @@ def page(
     name: str | None = None,
     archived: bool = False,
     project: str | None = None,
+    measured: Iterable[tuple[str, str, float]] = (),
 ) -> list[RowMapping]:
     """Jobs, newest first, below the id `before`.
 
-    parent: `none` (roots), `any`, or the id whose children are meant.
+    parent: `none` (roots), `any`, or the id whose children are meant. measured: metrics that they
+    or steps of them must have, as (name, operator, value), all of them.
     """
     query = select(jobs, now().label("now")).order_by(jobs.c.id.desc()).limit(limit)
     if parent == "none":
@@ -139,6 +142,7 @@ def page(
         query = query.where(jobs_of(project))
     if not archived:
         query = query.where(jobs.c.archived_at.is_(None))
+    query = query.where(*(columns.measured(conn, *one) for one in measured))
     return list(conn.execute(query).mappings())
 
 

@@ -63,6 +63,7 @@ latest_metrics = Table(
     Column("value", Float, nullable=False),
     Column("at", Timestamp, nullable=False),
     PrimaryKeyConstraint("job_id", "key"),
+    Index("ix_latest_metrics_values", "key", "value", "job_id"),
 )
 
 log_chunks = Table(

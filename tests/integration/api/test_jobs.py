@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import insert
 
 from mlq.db import reports
 from mlq.db.reports import MetricValue
+from mlq.db.tables import latest_metrics
 from tests.integration.api.conftest import Api, line_of_steps
 
 YAML = {"content-type": "application/yaml"}
@@ -346,3 +349,31 @@ def test_a_waiting_job_moves(client: httpx.Client) -> None:
     assert (step.status_code, step.json()["code"]) == (409, "conflict")
     assert client.post(f"/v1/jobs/{first}/move", json={}).status_code == 422
     assert client.post(f"/v1/jobs/{first}/move", json={"to": "moon"}).status_code == 422
+
+
+def test_jobs_are_filtered_by_what_they_or_their_steps_measured(api: Api) -> None:
+    client = api.as_role("submitter")
+    line, single = (
+        client.post("/v1/jobs", json=body).json()
+        for body in (line_of_steps(2), {"type": "command", "command": "true"})
+    )
+    step = line["children"][1]
+    with api.database.write() as conn:
+        values = [(step["id"], "accuracy", 0.9), (single["id"], "accuracy", 0.5)]
+        rows = [{"job_id": job, "key": key, "value": value} for job, key, value in values]
+        at = datetime.now(UTC)
+        conn.execute(insert(latest_metrics), [{**row, "step": 0, "at": at} for row in rows])
+
+    def found(*conditions: str) -> list[str]:
+        answer = client.get("/v1/jobs", params={"where": conditions})
+        return [job["id"] for job in answer.json()["items"]]
+
+    assert found("accuracy>0.8") == [line["id"]]
+    assert found("accuracy<=0.5") == [single["id"]]
+    assert found("accuracy>=0.5") == [single["id"], line["id"]]
+    assert found("accuracy>=0.5", "accuracy!=0.5") == [line["id"]]
+    assert found(f"{step['name']}.accuracy = 0.9") == [line["id"]]
+    assert found("elsewhere.accuracy>0") == []
+    refused = client.get("/v1/jobs", params={"where": "accuracy>high"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+    assert "accuracy>0.9" in refused.json()["hint"]

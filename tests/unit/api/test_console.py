@@ -54,6 +54,19 @@ def test_files_are_found_whether_the_proxy_takes_its_prefix_off_or_not(prefix: s
 
 
 @pytest.mark.usefixtures("built")
+def test_a_browser_that_is_astray_gets_the_console_and_others_a_problem() -> None:
+    client = _client("/some/prefix")
+    answer = client.get("/some/prefix/modles/churn", headers=_BROWSER)
+    assert answer.status_code == 404
+    assert 'src="/some/prefix/static/assets/index-abc.js"' in answer.text
+    for given in ({"headers": {"accept": "application/json"}}, {}):
+        refused = client.get("/modles/churn", **given)
+        assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+    assert client.post("/modles/churn", headers=_BROWSER).status_code == 404
+    assert client.post("/modles/churn", headers=_BROWSER).json()["code"] == "not_found"
+
+
+@pytest.mark.usefixtures("built")
 def test_scripts_of_this_server_run_and_no_others() -> None:
     answer = _client().get("/jobs", headers=_BROWSER)
     policy = answer.headers["content-security-policy"]

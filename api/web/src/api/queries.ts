@@ -1,5 +1,5 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
-import type { JobFilter } from "../jobs/filter";
+import { conditionsOf, type JobFilter } from "../jobs/filter";
 import { client, type Event, type Job, type Model, ServerError, take, type Usage } from "./client";
 
 const MANY = 200;
@@ -18,7 +18,13 @@ export function jobPages(filter: JobFilter, metrics: readonly string[] = []) {
       take(
         client.GET("/v1/jobs", {
           params: {
-            query: { ...filter, metric: [...metrics], limit: 50, cursor: pageParam ?? undefined },
+            query: {
+              ...filter,
+              where: conditionsOf(filter),
+              metric: [...metrics],
+              limit: 50,
+              cursor: pageParam ?? undefined,
+            },
           },
         }),
       ),

@@ -79,7 +79,7 @@ export default memo(function Canvas(props: Props) {
     const component = step.component ? components.get(step.component) : undefined;
     return {
       step,
-      inputs: inputPorts(step, component),
+      inputs: inputPorts(step, component, pipeline),
       outputs: outputPorts(step, component, pipeline),
       isWrong: wrong.has(step.name),
       change: props.changed.get(step.name),
@@ -99,7 +99,7 @@ export default memo(function Canvas(props: Props) {
           ...sizeOf(card),
         })),
         "LR",
-      ),
+      ).places,
     // Places depend on the shape alone: typing a value must not move anything.
     // eslint-disable-next-line react-hooks/exhaustive-deps
     [shape],
@@ -126,13 +126,14 @@ export default memo(function Canvas(props: Props) {
     return node;
   });
   const edges = pipeline.bindings.map((one): Edge => ({
-    id: `${one.to}.${one.input}`,
+    id: `${one.to}.${one.input}${one.isControl ? ` ${one.from}` : ""}`,
     source: one.from,
     target: one.to,
     sourceHandle: one.output,
     targetHandle: one.input,
     ariaLabel: `${one.from}.${one.output} to ${one.to}.${one.input}`,
     interactionWidth: 16,
+    ...(one.isControl && { deletable: false, className: "control-line" }),
   }));
   const bindingFor = ({ source, sourceHandle, target, targetHandle }: Connection | Edge) => ({
     from: source,
@@ -255,7 +256,7 @@ const StepCard = memo(function StepCard({
 const TYPES = { card: StepCard };
 
 /** What can be drawn to: files, what must be given, and what is bound already. */
-function inputPorts(step: Step, component?: Component): Port[] {
+function inputPorts(step: Step, component: Component | undefined, pipeline: Pipeline): Port[] {
   const ports = component?.inputs ?? {};
   const bound = (name: string) =>
     String(JSON.stringify(step.inputs[name]) ?? "").includes("${{parent.jobs.");
@@ -265,6 +266,9 @@ function inputPorts(step: Step, component?: Component): Port[] {
         isStored(ports[name]!.type) || (!ports[name]!.optional && step.inputs[name] == null),
     ),
     ...Object.keys(step.inputs).filter(bound),
+    ...pipeline.bindings
+      .filter((one) => one.isControl && one.to === step.name)
+      .map(({ input }) => input),
   ]);
   return [...names].map((name) => ({ name, type: ports[name]?.type }));
 }

@@ -56,6 +56,48 @@ test("steps and what they take from each other are the picture", () => {
   expect(bindings).toEqual([{ from: "prep", output: "train", to: "fit", input: "data" }]);
 });
 
+const CONTROL = `jobs:
+  judge: {command: "true"}
+  choose:
+    type: if_else
+    condition: \${{parent.jobs.judge.outputs.enough}}
+    true_block: \${{parent.jobs.party}}
+  party: {command: "true"}
+  again: {type: do_while, body: "\${{parent.jobs.judge}}"}
+  each: {type: parallel_for, body: "\${{parent.jobs.party}}", items: "\${{parent.jobs.judge.outputs.list}}"}
+`;
+
+test("a control step is a box with what it waits for and what it may start", () => {
+  const { steps, bindings } = read(CONTROL);
+  expect(steps.map(({ type }) => type)).toEqual([
+    "command",
+    "if_else",
+    "command",
+    "do_while",
+    "parallel_for",
+  ]);
+  expect(bindings.map(({ from, to, input }) => [from, to, input])).toEqual([
+    ["judge", "choose", "condition"],
+    ["choose", "party", "if"],
+    ["judge", "each", "items"],
+  ]);
+  const why = whyNot(
+    read(CONTROL),
+    { from: "judge", output: "x", to: "party", input: "if" },
+    COMPONENTS,
+  );
+  expect(why).toMatch(/written in the text/);
+});
+
+test("a control step follows the new name of what it names", () => {
+  const renamed = read(renameStep(renameStep(CONTROL, "party", "feast"), "judge", "weigh"));
+  expect(renamed.bindings.map(({ from, to }) => [from, to])).toEqual([
+    ["weigh", "choose"],
+    ["choose", "feast"],
+    ["weigh", "each"],
+  ]);
+});
+
 test("bad YAML tells its line", () => {
   expect(readPipeline("type: pipeline\njobs: {\n")).toMatchObject({ line: 3 });
 });

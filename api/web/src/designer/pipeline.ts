@@ -27,6 +27,8 @@ export interface Binding {
   output: string;
   to: string;
   input: string;
+  /** What a control step waits for or starts: no input of a step, and changed in the text. */
+  isControl?: true;
 }
 
 /** What a job file says, as far as a picture shows it. */
@@ -92,7 +94,31 @@ export function readPipeline(text: string): Pipeline | Fault {
         : [];
     }),
   );
-  return { inputs: Object.keys(asMap(root.inputs)), steps, bindings };
+  const controls = Object.entries(asMap(root.jobs)).flatMap(([name, raw]) =>
+    controlsOf(name, asMap(raw)).filter(({ from, to }) => known.has(from) && known.has(to)),
+  );
+  return { inputs: Object.keys(asMap(root.inputs)), steps, bindings: [...bindings, ...controls] };
+}
+
+const CONTROLS = new Set(["if_else", "do_while", "parallel_for"]);
+const BLOCKS = { true_block: "true", false_block: "false" };
+const STEP = /^\s*\$\{\{\s*parent\.jobs\.([^.}\s]+)\s*\}\}\s*$/;
+/** Keys of control steps that name other steps. */
+const CONTROL_KEYS = ["condition", "items", "body", ...Object.keys(BLOCKS)];
+
+/** What a control step waits for, and what an `if_else` may start. */
+function controlsOf(name: string, step: Record<string, unknown>): Binding[] {
+  if (!CONTROLS.has(String(step.type))) return [];
+  const waits = ["condition", "items"].flatMap((input): Binding[] => {
+    const [from, output] = boundTo(step[input]) ?? [];
+    return from && output ? [{ from, output, to: name, input, isControl: true }] : [];
+  });
+  const starts = Object.entries(BLOCKS).flatMap(([key, output]): Binding[] => {
+    const block = STEP.exec(String(step[key] ?? ""))?.[1];
+    return block ? [{ from: name, output, to: block, input: "if", isControl: true }] : [];
+  });
+  // The body of a loop goes round: a line back would stand the picture on its head.
+  return [...waits, ...starts];
 }
 
 export function isFault(read: Pipeline | Fault): read is Fault {
@@ -153,6 +179,14 @@ export function renameStep(text: string, name: string, to: string): string {
       if (bound?.[0] !== name) return;
       setValue(document, ["jobs", step, "inputs", input], bindingOf(to, bound[1]));
     });
+    for (const [step, raw] of Object.entries(asMap(asMap(document.toJS()).jobs))) {
+      for (const key of CONTROL_KEYS) {
+        const value = asMap(raw)[key];
+        const [before, ref, rest] = String(value ?? "").split(/(\bparent\.jobs\.[^.}\s]+)/);
+        if (ref !== `parent.jobs.${name}`) continue;
+        setValue(document, ["jobs", step, key], `${before}parent.jobs.${to}${rest}`);
+      }
+    }
   });
 }
 
@@ -218,6 +252,9 @@ export function whyNot(
   components: ReadonlyMap<string, Component>,
 ): string | undefined {
   if (from === to) return "A step cannot wait for itself.";
+  if (pipeline.bindings.some((one) => one.isControl && one.to === to && one.input === input)) {
+    return `What ${to} depends on there is written in the text.`;
+  }
   if (reaches(pipeline, to, from)) {
     return `${from} already waits for ${to}: the steps would wait for each other.`;
   }

@@ -112,6 +112,7 @@ function Form({ endpoint, onClose }: { endpoint: Endpoint; onClose: () => void }
           {field("canary", "Then answers", "PERCENT:SECONDS, …")}
           {field("errorRate", "Back if more fail than", "percent; empty: not looked at")}
           {field("p95Ratio", "Back if p95 is over", "times the present one")}
+          {field("predictionPsi", "Back if predictions move", "PSI over this, such as 0.25")}
           {field("minRequests", "Judged from", "requests on")}
         </SimpleGrid>
         {policy instanceof Error && <Trouble error={policy} />}

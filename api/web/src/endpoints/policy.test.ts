@@ -20,8 +20,20 @@ test("the form's words are a policy, and its stages come in order", () => {
 
 test("what is left empty is left out", () => {
   expect(
-    policyOf({ mirror: "", canary: "10:5", errorRate: "", p95Ratio: "", minRequests: "" }),
+    policyOf({
+      ...BLANK_POLICY,
+      mirror: "",
+      canary: "10:5",
+      errorRate: "",
+      p95Ratio: "",
+      minRequests: "",
+    }),
   ).toEqual({ canary: [{ percent: 10, bake_s: 5 }], abort: {} });
+});
+
+test("predictions that move end a rollout", () => {
+  const { abort } = policyOf({ ...BLANK_POLICY, predictionPsi: "0.25" });
+  expect(abort).toMatchObject({ prediction_psi: 0.25 });
 });
 
 test("a word that is no stage is named", () => {

@@ -50,6 +50,7 @@ export interface PolicyForm {
   canary: string;
   errorRate: string;
   p95Ratio: string;
+  predictionPsi: string;
   minRequests: string;
 }
 
@@ -58,6 +59,7 @@ export const BLANK_POLICY: PolicyForm = {
   canary: "5:300, 50:300",
   errorRate: "2",
   p95Ratio: "2",
+  predictionPsi: "",
   minRequests: "20",
 };
 
@@ -84,6 +86,7 @@ export function policyOf(form: PolicyForm): Policy {
   };
   const percent = number(form.errorRate, "Errors");
   const ratio = number(form.p95Ratio, "p95");
+  const psi = number(form.predictionPsi, "PSI");
   const least = number(form.minRequests, "Requests");
   return {
     ...(mirror && { mirror }),
@@ -91,6 +94,7 @@ export function policyOf(form: PolicyForm): Policy {
     abort: {
       ...(percent !== undefined && { error_rate: percent / 100 }),
       ...(ratio !== undefined && { p95_ratio: ratio }),
+      ...(psi !== undefined && { prediction_psi: psi }),
       ...(least !== undefined && { min_requests: least }),
     },
   };

@@ -16,10 +16,12 @@ import type { Job } from "../api/client";
 import { number } from "../parts/format";
 import { StateIcon } from "../parts/state";
 import { Took } from "../parts/time";
-import { edgesOf, layOutOnce, linePath, NODE, type Place } from "./graph";
+import { edgesOf, type Layout, layOutOnce, linePath, NODE } from "./graph";
 
 type StepNode = Node<{ job: Job }, "step">;
 const READABLE = 40;
+/** Room for the buttons below what is shown. */
+const PADDING = { x: "16px", top: "16px", bottom: "56px" } as const;
 
 interface Props {
   steps: Job[];
@@ -35,7 +37,8 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
   const shape = steps.map((step) => `${step.id}:${step.upstreams.join()}`).join(" ");
   // Places depend on the shape alone: a change of state must not move anything.
   // eslint-disable-next-line react-hooks/exhaustive-deps
-  const places = useMemo(() => layOutOnce(shape, steps, direction), [shape, direction]);
+  const layout = useMemo(() => layOutOnce(shape, steps, direction), [shape, direction]);
+  const { places } = layout;
   const lowest = Math.max(...[...places.values()].map((place) => place.y));
   // What has not changed stays the same object: of 400 steps one is drawn anew, not all.
   const drawn = useRef(new Map<string, StepNode>());
@@ -83,7 +86,7 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
         colorMode={scheme}
         fitView
         fitViewOptions={
-          first ? { nodes: [{ id: first.id }], maxZoom: 0.8 } : { padding: 0.08, maxZoom: 1.1 }
+          first ? { nodes: [{ id: first.id }], maxZoom: 0.8 } : { padding: PADDING, maxZoom: 1.1 }
         }
         minZoom={0.1}
         onlyRenderVisibleElements={first !== undefined}
@@ -99,7 +102,7 @@ export default function FlowDiagram({ steps, selected, onSelect }: Props) {
         }}
       >
         <Background gap={20} />
-        <Lines steps={steps} places={places} direction={direction} />
+        <Lines steps={steps} layout={layout} direction={direction} />
         {first && (
           <MiniMap<StepNode>
             nodeColor={({ data }) => colourOf(data.job)}
@@ -123,21 +126,22 @@ function colourOf({ state }: Job): string {
 
 interface LinesProps {
   steps: Job[];
-  places: ReadonlyMap<string, Place>;
+  layout: Layout;
   direction: "LR" | "TB";
 }
 
 /** All dependencies as two paths, those into running steps and the others: one each would be slow. */
-function Lines({ steps, places, direction }: LinesProps) {
+function Lines({ steps, layout, direction }: LinesProps) {
   const lines = useMemo(
     () =>
       edgesOf(steps).flatMap(([source, target]) => {
-        const [from, to] = [places.get(source), places.get(target)];
-        return from && to ? [{ target, path: linePath(from, to, direction) }] : [];
+        const [from, to] = [layout.places.get(source), layout.places.get(target)];
+        const gaps = layout.gaps.get(`${source} ${target}`);
+        return from && to ? [{ target, path: linePath(from, to, direction, gaps) }] : [];
       }),
-    // What waits for what never changes without the places.
+    // What waits for what never changes without the layout.
     // eslint-disable-next-line react-hooks/exhaustive-deps
-    [places, direction],
+    [layout, direction],
   );
   const running = new Set(steps.filter((step) => step.state === "running").map(({ id }) => id));
   const pathOf = (isRunning: boolean) =>

@@ -10,7 +10,7 @@ import { forgetSubmitted, useLive } from "../live/live";
 import { CopyAs } from "../parts/copy";
 import { Empty, Loaded, Page } from "../parts/page";
 import { MOST_COMPARED } from "./compare";
-import { columnsOf, formatFilter, type JobFilter } from "./filter";
+import { columnsOf, conditionsOf, formatFilter, type JobFilter } from "./filter";
 import { JobHead, JobRow, shapeOf } from "./JobRow";
 import { ListTools } from "./ListTools";
 
@@ -170,13 +170,16 @@ function commandOf(filter: JobFilter): string {
     filter.state && `--state ${filter.state}`,
     filter.experiment && `--experiment ${JSON.stringify(filter.experiment)}`,
     filter.name && `--name ${JSON.stringify(filter.name)}`,
+    ...conditionsOf(filter).map((one) => `--where ${JSON.stringify(one)}`),
   ].filter(Boolean);
   return ["job list", ...flags].join(" ");
 }
 
 function queryOf(filter: JobFilter): string {
-  const query = new URLSearchParams(
-    Object.entries(filter).map(([name, value]) => [name, String(value)]),
-  ).toString();
+  const { where: _, ...rest } = filter;
+  const query = new URLSearchParams([
+    ...Object.entries(rest).map(([name, value]) => [name, String(value)]),
+    ...conditionsOf(filter).map((one) => ["where", one]),
+  ]).toString();
   return query && `?${query}`;
 }

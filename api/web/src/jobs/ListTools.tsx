@@ -55,7 +55,7 @@ export function ListTools({ search, onSearch }: Props) {
       >
         <Autocomplete
           aria-label="Filter"
-          placeholder="churn   state:failed experiment:nightly is:step is:archived"
+          placeholder="churn   state:failed experiment:nightly accuracy>0.9 is:step"
           data={completionsOf(words, known)}
           filter={({ options }) => options}
           renderOption={({ option }) => lastWord(option.value)}

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import {
   columnsOf,
+  conditionsOf,
   completionsOf,
   filterOf,
   formatFilter,
@@ -46,4 +47,16 @@ test("columns come out of an address once each, and not too many", () => {
   expect(columnsOf("a, b,,a")).toEqual(["a", "b"]);
   expect(columnsOf(Array.from({ length: 20 }, (_, index) => `m${index}`).join())).toHaveLength(8);
   expect(jobListSearchOf({ columns: ",", state: "failed" })).toEqual({ state: "failed" });
+});
+
+test("conditions on metrics are words of the line, and stay in the address", () => {
+  const filter = parseFilter("churn accuracy>0.9 metrics.evaluate.loss<=2e-1 state:succeeded");
+  expect(filter).toEqual({
+    name: "churn",
+    state: "succeeded",
+    where: "accuracy>0.9 evaluate.loss<=2e-1",
+  });
+  expect(conditionsOf(filter)).toEqual(["accuracy>0.9", "evaluate.loss<=2e-1"]);
+  expect(parseFilter(formatFilter(filter))).toEqual(filter);
+  expect(filterOf({ where: "no condition" })).toEqual({});
 });

@@ -7,6 +7,16 @@ export interface JobFilter {
   name?: string;
   parent?: "any";
   archived?: boolean;
+  /** Conditions on metrics, such as `accuracy>0.9`, with spaces between them. */
+  where?: string;
+}
+
+const CONDITION =
+  /^(?:metrics?\.)?([^\s<>=!:"]+)(>=|<=|!=|>|<|=)(-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)$/i;
+
+/** The conditions of a filter, one by one. */
+export function conditionsOf({ where }: JobFilter): string[] {
+  return (where ?? "").split(/\s+/).filter((one) => CONDITION.test(one));
 }
 
 export const STATES: readonly State[] = [
@@ -29,6 +39,8 @@ export function filterOf(search: Record<string, unknown>): JobFilter {
   if (search.name) filter.name = String(search.name);
   if (search.parent === "any") filter.parent = "any";
   if (search.archived === true) filter.archived = true;
+  const conditions = conditionsOf({ where: search.where ? String(search.where) : undefined });
+  if (conditions.length > 0) filter.where = conditions.join(" ");
   return filter;
 }
 
@@ -36,13 +48,18 @@ export function filterOf(search: Record<string, unknown>): JobFilter {
 export function parseFilter(line: string): JobFilter {
   const search: Record<string, unknown> = {};
   const words: string[] = [];
+  const conditions: string[] = [];
   for (const [, key, quoted, plain] of line.matchAll(/(?:(\w+):)?(?:"([^"]*)"|(\S+))/g)) {
     const value = quoted ?? plain ?? "";
     if (key === "state" || key === "experiment" || key === "name") search[key] = value;
     else if (key === "is" && value === "archived") search.archived = true;
     else if (key === "is" && value === "step") search.parent = "any";
-    else words.push(key ? `${key}:${value}` : value);
+    else if (!key && CONDITION.test(value)) {
+      const [, metric, operator, number] = CONDITION.exec(value)!;
+      conditions.push(`${metric}${operator}${number}`);
+    } else words.push(key ? `${key}:${value}` : value);
   }
+  if (conditions.length > 0) search.where = conditions.join(" ");
   if (words.length > 0) search.name = words.join(" ");
   return filterOf(search);
 }
@@ -72,13 +89,14 @@ export function columnsOf(columns: string | undefined): string[] {
 export interface Words {
   names: readonly string[];
   experiments: readonly string[];
+  metrics?: readonly string[];
 }
 
 const KEYS = ["state:", "experiment:", "is:step", "is:archived"];
 const MOST_COMPLETED = 8;
 
 /** Lines that `line` may become: its last word completed. */
-export function completionsOf(line: string, { names, experiments }: Words): string[] {
+export function completionsOf(line: string, { names, experiments, metrics = [] }: Words): string[] {
   const [, before = "", word = ""] = /^(.*\s)?(\S*)$/s.exec(line) ?? [];
   const [, key, begun] = /^(\w+:)(.*)$/.exec(word) ?? [];
   const quote = (value: string) => (/\s/.test(value) ? `"${value}"` : value);
@@ -96,7 +114,11 @@ export function completionsOf(line: string, { names, experiments }: Words): stri
         ? of(experiments)
         : key
           ? KEYS.filter((one) => one.startsWith(word))
-          : [...KEYS.filter((one) => one.startsWith(word)), ...(hasName ? [] : of(names))];
+          : [
+              ...KEYS.filter((one) => one.startsWith(word)),
+              ...(hasName ? [] : of(names)),
+              ...(word ? of(metrics).map((metric) => `${metric}>`) : []),
+            ];
   return found
     .filter((one) => one !== word)
     .slice(0, MOST_COMPLETED)
@@ -112,6 +134,7 @@ export function formatFilter(filter: JobFilter): string {
     filter.name && `name:${quote(filter.name)}`,
     filter.parent && "is:step",
     filter.archived && "is:archived",
+    ...conditionsOf(filter),
   ]
     .filter(Boolean)
     .join(" ");

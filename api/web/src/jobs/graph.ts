@@ -18,7 +18,14 @@ interface Vertex {
 const MOST_FOR_DAGRE = 120;
 const GAP = { LR: { along: 56, across: 22 }, TB: { along: 36, across: 22 } };
 
-let last: { shape: string; places: Map<string, Place> } | undefined;
+/** Where nodes stand, by their top left corners, and lines between them that go round the others. */
+export interface Layout {
+  places: Map<string, Place>;
+  /** `SOURCE TARGET` -> the centres of the gaps in the layers between them. */
+  gaps: Map<string, Place[]>;
+}
+
+let last: { shape: string; layout: Layout } | undefined;
 
 /**
  * As `layOut`, at once for the graph that it was last asked for: large ones take a good part of a
@@ -28,18 +35,19 @@ export function layOutOnce(
   shape: string,
   nodes: readonly Vertex[],
   direction: "LR" | "TB",
-): Map<string, Place> {
+): Layout {
   const key = `${direction} ${shape}`;
-  if (last?.shape !== key) last = { shape: key, places: layOut(nodes, direction) };
-  return last.places;
+  if (last?.shape !== key) last = { shape: key, layout: layOut(nodes, direction) };
+  return last.layout;
 }
 
 /** Places for a graph's nodes, upstreams before downstreams; unknown upstreams are left out. */
-export function layOut(nodes: readonly Vertex[], direction: "LR" | "TB"): Map<string, Place> {
-  return nodes.length > MOST_FOR_DAGRE ? inLayers(nodes, direction) : byDagre(nodes, direction);
+export function layOut(nodes: readonly Vertex[], direction: "LR" | "TB"): Layout {
+  if (nodes.length <= MOST_FOR_DAGRE) return byDagre(nodes, direction);
+  return { places: inLayers(nodes, direction), gaps: new Map() };
 }
 
-function byDagre(nodes: readonly Vertex[], direction: "LR" | "TB"): Map<string, Place> {
+function byDagre(nodes: readonly Vertex[], direction: "LR" | "TB"): Layout {
   const graph = new dagre.graphlib.Graph();
   const { along, across } = GAP[direction];
   graph.setGraph({ rankdir: direction, nodesep: across, ranksep: along });
@@ -49,12 +57,20 @@ function byDagre(nodes: readonly Vertex[], direction: "LR" | "TB"): Map<string, 
   }
   for (const [source, target] of edgesOf(nodes)) graph.setEdge(source, target);
   dagre.layout(graph);
-  return new Map(
-    nodes.map(({ id }) => {
-      const { x, y, width, height } = graph.node(id);
-      return [id, { x: x - width / 2, y: y - height / 2 }];
-    }),
-  );
+  const axis = direction === "LR" ? "x" : "y";
+  const layers = new Set(nodes.map(({ id }) => Math.round(graph.node(id)[axis])));
+  const gaps = edgesOf(nodes).map(([source, target]): [string, Place[]] => [
+    `${source} ${target}`,
+    // without the ends, which dagre puts anywhere on a node's frame, and the bends between layers
+    (graph.edge(source, target).points as Place[])
+      .slice(1, -1)
+      .filter((point) => layers.has(Math.round(point[axis]))),
+  ]);
+  const places = nodes.map(({ id }): [string, Place] => {
+    const { x, y, width, height } = graph.node(id);
+    return [id, { x: x - width / 2, y: y - height / 2 }];
+  });
+  return { places: new Map(places), gaps: new Map(gaps) };
 }
 
 /**
@@ -147,24 +163,42 @@ export function edgesOf(
   );
 }
 
-/** A line from a node to one that waits for it, as an SVG path has it. */
-export function linePath(from: Place, to: Place, direction: "LR" | "TB"): string {
-  if (direction === "TB") {
-    const [x1, y1, x2, y2] = [
-      from.x + NODE.width / 2,
-      from.y + NODE.height,
-      to.x + NODE.width / 2,
-      to.y,
-    ];
-    const bend = Math.max(18, (y2 - y1) / 2);
-    return `M${x1},${y1}C${x1},${y1 + bend} ${x2},${y2 - bend} ${x2},${y2}`;
+/** A line from a node to one that waits for it, through gaps, as an SVG path has it. */
+export function linePath(
+  from: Place,
+  to: Place,
+  direction: "LR" | "TB",
+  gaps: readonly Place[] = [],
+): string {
+  const { width, height } = NODE;
+  // pairs of points: each line bends between two pairs and is straight from the one to the other
+  const stops: [number, number][] =
+    direction === "LR"
+      ? [
+          [from.x + width, from.y + height / 2],
+          ...gaps.flatMap(({ x, y }): [number, number][] => [
+            [x - width / 2, y],
+            [x + width / 2, y],
+          ]),
+          [to.x, to.y + height / 2],
+        ]
+      : [
+          [from.x + width / 2, from.y + height],
+          ...gaps.flatMap(({ x, y }): [number, number][] => [
+            [x, y - height / 2],
+            [x, y + height / 2],
+          ]),
+          [to.x + width / 2, to.y],
+        ];
+  let path = `M${stops[0]!.join()}`;
+  for (let index = 1; index < stops.length; index += 2) {
+    const [[x1, y1], [x2, y2]] = [stops[index - 1]!, stops[index]!];
+    path +=
+      direction === "LR"
+        ? `C${(x1 + x2) / 2},${y1} ${(x1 + x2) / 2},${y2} ${x2},${y2}`
+        : `C${x1},${(y1 + y2) / 2} ${x2},${(y1 + y2) / 2} ${x2},${y2}`;
+    const next = stops[index + 1];
+    if (next) path += `L${next.join()}`;
   }
-  const [x1, y1, x2, y2] = [
-    from.x + NODE.width,
-    from.y + NODE.height / 2,
-    to.x,
-    to.y + NODE.height / 2,
-  ];
-  const bend = Math.max(28, (x2 - x1) / 2);
-  return `M${x1},${y1}C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2}`;
+  return path;
 }

@@ -116,7 +116,7 @@ export function Section({
     <Stack gap="xs" component="section" aria-label={title}>
       <Group justify="space-between">
         <Title order={2}>{title}</Title>
-        {actions}
+        {actions && <Group gap="xs">{actions}</Group>}
       </Group>
       {children}
     </Stack>
