@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         default=[], description="Addresses that data may be registered from, with what is below."
     )
 
+    datastores: dict[str, str] = Field(
+        default={}, description="Datastores of job files -> addresses that they stand for, as JSON."
+    )
     computes: dict[str, str] = Field(
         default={}, description="Compute names of job files -> worker tags, as JSON."
     )

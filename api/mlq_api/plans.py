@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mlq.errors import MlqError, SpecError
 from mlq.service.blueprint import Blueprint, draw
+from mlq.service.locations import require_readable
 from mlq.service.naming import Named, Template
 from mlq.settings import Settings
 from mlq.spec import (
@@ -111,6 +112,8 @@ class Plans:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._aliases = settings.computes
+        self._datastores = settings.datastores
+        self._data_urls = settings.data_urls
         self._lane = lane
         self._list_computes = list_computes
         self._find_named = find_named
@@ -201,6 +204,7 @@ class Plans:
             components=lookup.component,
             environments=lookup.environment,
         )
+        require_readable(plan, datastores=self._datastores, prefixes=self._data_urls)
         # read_document has refused what is not UTF-8
         text = body.decode("utf-8-sig")
         blueprint = draw(

@@ -192,6 +192,8 @@ def _input_view(stored: Mapping[str, Any]) -> dict[str, Any]:
     if "asset" in stored:
         asset = stored["asset"]
         return {"type": stored.get("type"), "uri": asset.get("uri"), "digest": asset.get("digest")}
+    if "address" in stored:
+        return {"type": stored.get("type"), "uri": stored["address"]}
     if "late" in stored:
         return {"type": stored.get("type"), "uri": stored["late"]}
     return dict(stored)

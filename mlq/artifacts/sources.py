@@ -19,6 +19,7 @@ from mlq.errors import MlqError, SettingsError, UnavailableError
 
 SETTING = "MLQ_DATA_URLS"
 _HTTP = ("http", "https")
+_CONTAINERS = ("abfs", "abfss", "wasb", "wasbs")
 _MAX_REDIRECTS = 5
 _TIMEOUT_S = 60.0
 
@@ -85,7 +86,9 @@ def allow(url: str, prefixes: Sequence[str]) -> Source:
             code="invalid",
             hint="Use http://, https://, s3://BUCKET/KEY or file:///PATH.",
         )
-    if parts.username is not None or parts.password is not None:
+    # of Azure's storage the container stands there
+    is_container = parts.scheme in _CONTAINERS and parts.password is None
+    if (parts.username is not None and not is_container) or parts.password is not None:
         raise MlqError(
             "An address of data carries no password: it would be kept with the version.",
             code="invalid",

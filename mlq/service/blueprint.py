@@ -15,6 +15,7 @@ from mlq.db.transitions import entry_computes
 from mlq.lifecycle import INNER_TYPES, JobType, Role
 from mlq.service.assets import Asset
 from mlq.spec.plan import Plan, PlannedJob, Source, spec_digest
+from mlq.spec.references import is_address
 
 _SHADOW_LENGTH = 255
 #: What waits for siblings by name; the others wait as `_waiting_on` says.
@@ -185,6 +186,8 @@ def _input(source: Source, ids: Sequence[str], found: Mapping[str, Asset]) -> di
         if not source.optional:
             return bound
         return {**bound, "optional": True, "default": source.default}
+    if is_address(source.value) and source.value not in found:
+        return {"type": source.type, "address": source.value}
     asset = found.get(source.value)
     if asset is None:
         return {"type": source.type, "late": source.value}

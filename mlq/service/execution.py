@@ -32,7 +32,8 @@ from mlq.spec.plan import spec_digest
 class Input:
     """A resolved input. value: of a literal; the rest: of an artifact.
 
-    uri: where it came from, with versions resolved.
+    uri: where it came from, with versions resolved. address: where its bytes are still to be
+    fetched from; they have no digest then.
     """
 
     type: str
@@ -41,6 +42,7 @@ class Input:
     kind: str = "blob"
     name: str = ""
     uri: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,12 @@ def _prepared(
         )
     except (NotFoundError, StepError) as error:
         return Attempt(claim, spec, {}, error=error.as_dict())
+    # what lies at an address may have changed
+    is_known = not any(given.address for given in inputs.values())
     cache_key = (
-        cache_key_of(claim.spec_digest, spec, inputs) if spec.get("is_deterministic") else None
+        cache_key_of(claim.spec_digest, spec, inputs)
+        if spec.get("is_deterministic") and is_known
+        else None
     )
     earlier = None
     if cache_key is not None and not claim.force_rerun:
@@ -381,6 +387,8 @@ def resolve_inputs(
             resolved[name] = _from_output(output)
         elif "asset" in spec:
             resolved[name] = Input(spec["type"], **spec["asset"])
+        elif "address" in spec:
+            resolved[name] = Input(spec["type"], uri=spec["address"], address=spec["address"])
         elif "late" in spec:
             asset = assets.resolve_late(conn, spec["late"], project=find_project())
             if asset is not None:

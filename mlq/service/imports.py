@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -24,13 +24,21 @@ class Imported:
     size_bytes: int
 
 
-def read_source(store: Store, source: Source, *, copy: bool, max_bytes: int) -> Imported:
+def read_source(
+    store: Store,
+    source: Source,
+    *,
+    copy: bool,
+    max_bytes: int,
+    watch: Callable[[], None] = lambda: None,
+) -> Imported:
     """Read every byte at `source` once, hashed on the way; memory stays bounded.
 
     copy: keep the bytes; without, the store notes where they lie. max_bytes: of all files.
+    watch: called from piece to piece; what it raises ends the reading.
     Raises as `read_chunks` does, TooLargeError, StepError for a file that changes meanwhile.
     """
-    reader = _Reader(store, copy=copy, left=max_bytes)
+    reader = _Reader(store, copy=copy, left=max_bytes, watch=watch)
     name = unquote(urlsplit(source.shown).path.rstrip("/").rpartition("/")[2])[:255] or "data"
     path = source.path
     if path is not None and path.is_dir():
@@ -57,7 +65,8 @@ def read_source(store: Store, source: Source, *, copy: bool, max_bytes: int) -> 
 
 
 class _Reader:
-    def __init__(self, store: Store, *, copy: bool, left: int) -> None:
+    def __init__(self, store: Store, *, copy: bool, left: int, watch: Callable[[], None]) -> None:
+        self._watch = watch
         self._store = store
         self._copy = copy
         self._left = left
@@ -65,9 +74,9 @@ class _Reader:
     def read(self, source: Source) -> Blob:
         before = _mark(source.path)
         if self._copy:
-            blob = self._store.put_stream(read_chunks(source), max_bytes=self._left)
+            blob = self._store.put_stream(self._chunks(source), max_bytes=self._left)
         else:
-            blob = self._hash(read_chunks(source))
+            blob = self._hash(self._chunks(source))
         if _mark(source.path) != before:
             raise StepError(
                 f"{source.shown} changed while it was read.",
@@ -79,6 +88,11 @@ class _Reader:
             self._store.add_link(blob.digest, Link(source, blob.size_bytes, modified_ns))
         self._left -= blob.size_bytes
         return blob
+
+    def _chunks(self, source: Source) -> Iterator[bytes]:
+        for chunk in read_chunks(source):
+            self._watch()
+            yield chunk
 
     def _hash(self, chunks: Iterator[bytes]) -> Blob:
         hashed, size = hashlib.sha256(), 0

@@ -24,6 +24,7 @@ from mlq.service.blueprint import Blueprint, draw, edges, rows
 from mlq.service.capacity import Windows
 from mlq.spec.builtin import BUILTIN
 from mlq.spec.plan import Plan, PlannedJob, Source
+from mlq.spec.references import is_address
 
 MAX_CODE_BYTES = 512 << 20
 #: Assets that have versions, which may be deleted while nobody uses them.
@@ -216,11 +217,11 @@ def resolve_assets(conn: Connection, plan: Plan, *, project: str = DEFAULT) -> M
     found: dict[str, Asset] = {}
     problems: dict[SpecProblem, None] = {}
     for name in plan.assets:
-        if name not in late:
+        if name not in late and not is_address(name):
             try:
                 found |= assets.resolve(conn, [name], project=project)
             except MlqError as error:
-                problems |= dict.fromkeys(_asset_problems(plan, name, error))
+                problems |= dict.fromkeys(asset_problems(plan, name, error))
     if problems:
         raise SpecError(list(problems))
     return found
@@ -297,7 +298,8 @@ def _paths_of(plan: Plan, key: str, word: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _asset_problems(plan: Plan, asset: str, error: MlqError) -> list[SpecProblem]:
+def asset_problems(plan: Plan, asset: str, error: MlqError) -> list[SpecProblem]:
+    """`error` at each place of the job file that names `asset`."""
     message = f"{error.message} {error.hint}".strip()
     return [
         SpecProblem(_key_path(plan, job, f"inputs.{name}"), message)

@@ -13,6 +13,11 @@ _MODEL = re.compile(r"models:/+(?P<name>[^/@\s]+)(?:/(?P<version>[\w.-]+)|@(?P<a
 _ARTIFACT = re.compile(r"artifact:sha256:[0-9a-f]{64}(?:/[^\s]+)?")
 _CODE = re.compile(r"artifact:sha256:(?P<digest>[0-9a-f]{64})")
 _WEB = re.compile(r"https?://[^\s/]+\S*")
+_DATASTORE = re.compile(
+    r"azureml://(?:subscriptions/\S*/)?datastores/(?P<store>[A-Za-z0-9_-]+)/paths/(?P<path>\S*)"
+)
+#: Object storage, which an operator has to allow.
+_STORAGE = re.compile(r"(?:s3a?|gs|gcs|abfss?|wasbs?|adl)://[^\s/]+\S*")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):")
 _COMPUTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 _ENVIRONMENT = re.compile(
@@ -37,16 +42,18 @@ def parse_asset(text: str, *, type: str = "uri_file") -> str:
 
     type: the port's; `mlq:NAME:3` on a model port is `models:/NAME/3`.
     Results: `mlq:NAME:VERSION`, `mlq:NAME@LABEL`, `models:/NAME/VERSION`, `models:/NAME@ALIAS`,
-    `artifact:sha256:HEX[/name]`, `https://…`. Raises BadReferenceError.
+    `artifact:sha256:HEX[/name]`, or an address (`is_address`). Raises BadReferenceError.
     """
     text = text.strip()
     if match := _MODEL.fullmatch(text):
         if match["alias"]:
             return f"models:/{match['name']}@{match['alias']}"
         return f"models:/{match['name']}/{match['version']}"
+    if is_address(text):
+        return text
     if text.startswith("azureml://"):
         raise BadReferenceError(
-            "azureml:// datastore addresses lead into Azure; use mlq:NAME@latest"
+            "azureml:// addresses of anything but datastores lead into Azure; use mlq:NAME@latest"
         )
     if match := _ASSET.fullmatch(text):
         name, version = match["name"], match["version"]
@@ -57,7 +64,7 @@ def parse_asset(text: str, *, type: str = "uri_file") -> str:
         if version == "@latest":
             return f"models:/{name}/latest"
         return f"models:/{name}{version.replace(':', '/')}"
-    if _ARTIFACT.fullmatch(text) or _WEB.fullmatch(text):
+    if _ARTIFACT.fullmatch(text):
         return text
     scheme = _SCHEME.match(text)
     if scheme is not None and scheme["scheme"].lower() in ("mlq", "azureml", "models", "artifact"):
@@ -75,6 +82,19 @@ def parse_asset(text: str, *, type: str = "uri_file") -> str:
         f"'{shorten(text)}': addresses of this kind are not supported by this version; "
         "upload the data with `mlq data create`"
     )
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is where bytes are outside the store: on the web, in object storage, or below
+    a datastore (`azureml://datastores/NAME/paths/PATH`).
+    """
+    return any(pattern.fullmatch(text) for pattern in (_WEB, _STORAGE, _DATASTORE))
+
+
+def parse_datastore(text: str) -> tuple[str, str] | None:
+    """Name and path of `azureml://datastores/NAME/paths/PATH`; None for other text."""
+    match = _DATASTORE.fullmatch(text)
+    return None if match is None else (match["store"], match["path"])
 
 
 def parse_code(text: str) -> str:

@@ -7,8 +7,12 @@ but for what mlq refuses; that is `tests/oracle/test_agreement.py`'s matter.
 from __future__ import annotations
 
 import json
+import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from mlq.client import Client
 from mlq.client.documents import Job
 from mlq.client.opening import open_client
 from mlq.data import demo_file
+from mlq.errors import SpecError
 from tests.acceptance.shell import Shell
 from tests.oracle.files import CORPUS, files, read
 from tests.oracle.verdicts import problems_of
@@ -27,10 +32,14 @@ from tests.wheels import make_wheel
 pytestmark = pytest.mark.timeout(1200)
 _WAIT_S = 900.0
 
+#: Names addresses at which nobody answers; command_datastore.yml and command_web.yml do not.
+_ELSEWHERE = {"jobs/command_stores.yml"}
 FILES = {
     name: path
     for name, path in files().items()
-    if not name.startswith("components/") and not problems_of(read(path), path)
+    if not name.startswith("components/")
+    and name not in _ELSEWHERE
+    and not problems_of(read(path), path)
 }
 
 
@@ -65,14 +74,28 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def web() -> Iterator[str]:
+    """The address of a server that has the corpus's data."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(CORPUS / "data"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory, web: str) -> Iterator[Client]:
     """A client of a running `mlq up` that has what the corpus names."""
     wheels = tmp_path_factory.mktemp("wheels")
     make_wheel(wheels, name="tomli", version="2.0")
+    store = tmp_path_factory.mktemp("datastore")
+    shutil.copytree(CORPUS / "data" / "folder", store / "fruit")
     shell = Shell(
         tmp_path_factory.mktemp("up") / "home",
         variables={
             "MLQ_COMPUTES": json.dumps({"serverless": "cpu", "big-cluster": "cpu"}),
+            "MLQ_DATASTORES": json.dumps({"workspaceblobstore": store.as_uri()}),
+            "MLQ_DATA_URLS": json.dumps([f"{web}/"]),
             # requirements are installed from a file, without an index
             "UV_FIND_LINKS": str(wheels),
             "UV_NO_INDEX": "1",
@@ -92,11 +115,12 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def submitted(client: Client) -> Mapping[str, str]:
+def submitted(client: Client, web: str) -> Mapping[str, str]:
     """File -> job: all of them at once, so that they share the workers."""
     made = {}
     for name, path in FILES.items():
-        ready = prepare(path, client=client)
+        changed = [f"inputs.web={web}/notes.txt"] if path.stem == "command_web" else []
+        ready = prepare(path, client=client, overrides=changed)
         with placed(ready.written):
             job = client.jobs.create(ready.text, media_type=ready.media_type, git=ready.git)
         made[name] = job["id"]
@@ -121,6 +145,11 @@ def prints(*words: str, step: str = "") -> Callable[[Ran], None]:
 def _check_data(ran: Ran) -> None:
     assert ran.read("", "list") == "one.txt\ntwo.txt\n"
     assert "apple" in ran.log()
+
+
+def _check_datastore(ran: Ran) -> None:
+    assert ran.read("", "list") == "one.txt\ntwo.txt\n"
+    assert "one" in ran.log()
 
 
 def _check_ignored(ran: Ran) -> None:
@@ -182,6 +211,7 @@ CHECKS: Mapping[str, Callable[[Ran], None]] = {
     "jobs/command_conda.yml": says("done", ""),
     "jobs/command_conda_inline.yml": prints("Python 3"),
     "jobs/command_data.yml": _check_data,
+    "jobs/command_datastore.yml": _check_datastore,
     "jobs/command_docker.yml": prints("Python 3"),
     "jobs/command_environment.yml": says("done", ""),
     "jobs/command_full.yml": says("text", "fig\nhello 4\n", file="word.txt"),
@@ -192,6 +222,7 @@ CHECKS: Mapping[str, Callable[[Ran], None]] = {
     "jobs/command_models.yml": prints("MLmodel", "one.txt", "MLTable"),
     "jobs/command_pytorch.yml": prints("rank 0 of 2", "rank 1 of 2"),
     "jobs/command_serverless.yml": prints("hello"),
+    "jobs/command_web.yml": says("sorted", "apple\nfig\npear\npear\n"),
     "jobs/pipeline_component_inline.yml": says("text", "pear\n", step="count"),
     "jobs/pipeline_files.yml": _check_files,
     "jobs/pipeline_inline.yml": says("text", "fig\n"),
@@ -232,3 +263,21 @@ def test_a_file_runs_to_its_end(
     job = client.jobs.get(submitted[name], depth=4)
     assert (job["state"], job["error"]) == ("succeeded", None)
     CHECKS[name](Ran(client, job, tmp_path))
+
+
+def test_what_may_not_be_read_is_not(client: Client, web: str) -> None:
+    """A public address is not asked about before it is read, and then its numbers count."""
+    inner = web.replace("127.0.0.1", "localhost")
+    job = {
+        "command": "cat ${{inputs.web}}",
+        "inputs": {"web": {"type": "uri_file", "path": f"{inner}/notes.txt"}},
+    }
+    made = client.jobs.create(json.dumps(job), media_type="application/json")
+    ended = client.jobs.wait(made["id"], timeout_s=_WAIT_S)
+    assert ended["state"] == "failed"
+    assert ended["error"] is not None
+    assert ended["error"]["code"] == "inner_address"
+    job["inputs"]["web"]["path"] = "azureml://datastores/unheard_of/paths/a.csv"  # type: ignore[index]
+    with pytest.raises(SpecError, match="datastore 'unheard_of'") as caught:
+        client.jobs.create(json.dumps(job), media_type="application/json")
+    assert caught.value.problems[0].path == "inputs.web"

@@ -141,6 +141,12 @@ limits: {{max_total_trials: 2}}
 """,
     ),
     Rule(
+        "work of a step",
+        r"^It is not said what this job runs",
+        "A step says what it runs.",
+        "type: pipeline\njobs: {a: {inputs: {word: fig}}}\n",
+    ),
+    Rule(
         "empty pipeline",
         r"The key 'jobs' is required|A pipeline needs at least one step",
         "A pipeline has steps.",
@@ -198,11 +204,11 @@ environment:
         f"{_COMMAND}inputs: {{text: {{type: uri_file, path: ../data/none.txt}}}}\n",
     ),
     Rule(
-        "address of a store",
+        "address within Azure",
         r"lead into Azure|addresses of this kind are not supported",
-        "Addresses of Azure's datastores mean nothing on one's own machines.",
+        "Addresses within Azure, but for those of datastores, mean nothing on one's own machines.",
         f"{_COMMAND}inputs:\n  all:\n    type: uri_folder\n"
-        "    path: azureml://datastores/workspaceblobstore/paths/fruit/\n",
+        "    path: azureml://jobs/plum/outputs/fruit/paths/\n",
     ),
     Rule(
         "named output",
@@ -343,8 +349,8 @@ objective: {{goal: maximize, primary_metric: score}}
     ),
     Rule(
         "not looked into",
-        r"^(identity|services)\.",
-        "`identity` and `services` are ignored, whatever they hold.",
+        r"^(identity|services|queue_settings|environment\.build)\.",
+        "`identity`, `services`, `queue_settings` and a `build` are ignored, whatever they hold.",
         f"{_COMMAND}identity: {{type: nobody}}\n",
     ),
 )

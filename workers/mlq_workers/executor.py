@@ -23,7 +23,8 @@ from mlq.service import execution
 from mlq.service.capacity import Windows
 from mlq.service.execution import Attempt, Finished, Report, SpecCache
 from mlq.settings import Settings
-from mlq_workers.board import Seat
+from mlq_workers.addresses import Addresses
+from mlq_workers.board import Order, Seat
 from mlq_workers.clock import boot_time
 from mlq_workers.ending import Ending
 from mlq_workers.gpus import no_gpus
@@ -35,6 +36,14 @@ from mlq_workers.sweeps import BestHandler, RunnerHandler
 logger = logging.getLogger("mlq.executor")
 
 _COMMIT_RETRY_S = 0.25
+
+
+class _Stopped(Exception):
+    """An attempt was told to stop before its inputs were there."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(order.name)
+        self.order = order
 
 
 @dataclass(slots=True)
@@ -59,9 +68,11 @@ class Executor:
     _unfilled: int = 0  # messages worked off since the window was last filled
     _refill_after: int = field(init=False)
     _windows: Windows = field(init=False)
+    _addresses: Addresses = field(init=False)
     _handlers: Mapping[str, Handler] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._addresses = Addresses(self.settings, self.database, self.store)
         self._windows = Windows(per_slot=self.settings.window_per_slot)
         self._handlers = {
             Role.RUNNER.value: RunnerHandler(
@@ -143,12 +154,23 @@ class Executor:
         reporter = Reporter(self.database, attempt.claim, max_log_bytes=self.settings.max_log_bytes)
         handler = self._handler_of(attempt)
         try:
+            attempt = self._addresses.fetch(
+                attempt, say=lambda line: reporter.log("mlq", line), watch=self._watch
+            )
             ending = handler.handle(
                 attempt, scratch=scratch, store=self.store, seat=self.seat, reporter=reporter
             )
+        except _Stopped as stopped:
+            ending = Ending(is_release=stopped.order == Order.DRAIN)
         except Exception as error:
             ending = Ending.of_exception(error)
         return self._end(attempt, ending, reporter.rest(ending.artifacts))
+
+    def _watch(self) -> None:
+        """Raise _Stopped when the attempt is told to stop."""
+        order = self.seat.order()
+        if order in (Order.CANCEL, Order.DRAIN):
+            raise _Stopped(order)
 
     def _handler_of(self, attempt: Attempt) -> Handler:
         own = self._handlers.get(attempt.claim.role or "")

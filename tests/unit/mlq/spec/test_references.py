@@ -42,13 +42,13 @@ def test_assets(text: str, type: str, reference: str) -> None:
     [
         ("mlq:churn", "says no version", "mlq:churn@latest"),
         ("azureml:churn", "says no version", "mlq:churn@latest"),
-        ("azureml://datastores/x/paths/y", "datastore", None),
+        ("azureml://jobs/x/outputs/y", "datastore", None),
         ("models:/churn", "is not a reference", None),
         ("artifact:sha256:12", "is not a reference", None),
         ("./churn.csv", "mlq data create", None),
         ("file:///srv/churn.csv", "POST /v1/data/NAME/versions", None),
         ("churn", "mlq data create", None),
-        ("wasbs://x/y", "not supported", None),
+        ("ftp://x/y", "not supported", None),
     ],
 )
 def test_what_is_no_asset(text: str, words: str, suggestion: str | None) -> None:
