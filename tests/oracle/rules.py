@@ -287,7 +287,8 @@ jobs:
     ),
     Rule(
         "lists and mappings",
-        r"inputs.*(Invalid input type|Not a valid (boolean|integer|number|string))|"
+        r"inputs.*(Invalid input type|Not a valid (boolean|integer|number|string)|value.*Unknown "
+        r"field)|"
         r"^outputs: Invalid input type",
         "Inputs may be lists and mappings; outputs may be bound where they are declared.",
         f"{_COMMAND}inputs: {{columns: [a, b]}}\n",
