@@ -110,8 +110,9 @@ jobs:
     ),
     Rule(
         "type of a value",
-        r"takes (a number|an integer|text|true or false|uri_file|uri_folder|mltable|\w+_model)",
-        "A value has the type of its input.",
+        r"takes (a number|an integer|text|true or false|uri_file|uri_folder|mltable|\w+_model)|"
+        r"^Rows are appended to a file",
+        "A value has the type of its input; what rows are appended to is a file.",
         """\
 type: pipeline
 jobs:
