@@ -40,7 +40,9 @@ export function abortWords({ abort = {} }: Policy): string {
     ]),
   ].filter(Boolean);
   if (rules.length === 0) return "Nothing ends it by itself.";
-  const least = abort.min_requests ? ` A stage passes with ${abort.min_requests} requests or more.` : "";
+  const least = abort.min_requests
+    ? ` A stage passes with ${abort.min_requests} requests or more.`
+    : "";
   return `Taken back by itself where ${rules.join(", or ")}.${least}`;
 }
 
