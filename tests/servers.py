@@ -300,7 +300,7 @@ class EmbeddedPostgres(Postgres):
 
     def __init__(self, *, durable: bool = False) -> None:
         packages = _packages_of_postgres()
-        self._folder = Path(tempfile.mkdtemp(prefix="mlq-pg-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="mlq-pg-", dir=_place_for_all()))
         self._user: pwd.struct_passwd | None = None
         if os.geteuid() == 0:
             self._user = pwd.getpwnam("nobody")
@@ -409,6 +409,13 @@ class EmbeddedPostgres(Postgres):
     def close(self) -> None:
         self.stop(number=signal.SIGQUIT)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _place_for_all() -> Path | None:
+    """Where `nobody` gets to: not below a TMPDIR that is root's alone. None: the usual place."""
+    place = Path(tempfile.gettempdir())
+    is_open = all(folder.stat().st_mode & 0o001 for folder in (place, *place.parents))
+    return None if is_open or os.geteuid() != 0 else Path("/var/tmp")
 
 
 def _packages_of_postgres() -> Path:
