@@ -30,6 +30,7 @@ WORKS = (
     "report",
     "commit_ending",
     "beat_and_renew",
+    "plant",
 )
 #: Works of other occasions. Their boundaries are those of any transaction, and who dies there is
 #: noticed in the same way.
@@ -37,6 +38,7 @@ ELSEWHERE = {
     "end_early", "end_canceled", "end", "retire", "join", "note", "take", "tend", "fire",
     "settle", "forget_counts", "drive_rollout", "make_deliveries", "fire_waiting", "release",
     "lead", "lose", "time_out", "republish", "dispatch", "forget", "begin_limited", "wake_blocked",
+    "take_back", "add_artifacts",
 }  # fmt: skip
 AT_COMMITS = tuple(f"{work}.{side}_commit" for work in WORKS for side in ("before", "after"))
 
@@ -49,7 +51,8 @@ def test_each_job_has_one_outcome_wherever_a_worker_ends(
     with importable(), open_stack("postgresql", max_lost=100) as stack:
         settings = {"crash_at": f"{','.join(points)}:{tmp_path}"}
         worker = stack.worker(**settings)
-        documents = (_chain(), sweep("line", {"x": up_to(30)}, {"seconds": 0.01}), _slow_sweep())
+        line = sweep("line", {"x": up_to(30)}, {"seconds": 0.01})
+        documents = (_chain(), line, _slow_sweep(), _for_each())
         jobs = []
 
         def all_reached() -> bool:
@@ -110,6 +113,13 @@ def _chain() -> dict[str, object]:
 def _one_step() -> dict[str, object]:
     only = {"component": "mlq:pass", "inputs": {"value": 1}}
     return {"type": "pipeline", "display_name": "one", "jobs": {"only": only}}
+
+
+def _for_each() -> dict[str, object]:
+    """Children that a leaf adds while the tree runs."""
+    body = {"type": "command", "command": "echo ${{inputs.n}}", "inputs": {"n": 0}}
+    each = {"type": "parallel_for", "body": "${{parent.jobs.body}}", "items": [{"n": 1}, {"n": 2}]}
+    return {"type": "pipeline", "display_name": "each", "jobs": {"body": body, "each": each}}
 
 
 def _slow_sweep() -> dict[str, object]:

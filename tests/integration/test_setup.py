@@ -88,7 +88,13 @@ def checkout(tmp_path: Path) -> Path:
 def make(checkout: Path, *arguments: str) -> list[str]:
     """Run make; what the programs were asked to do."""
     (checkout / "asked").unlink(missing_ok=True)
-    subprocess.run(["make", "-C", str(checkout), *arguments], check=True, capture_output=True)
+    env = {  # not with the arguments of a make that runs these tests
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MAKE", "MFLAGS")) and name not in ("ARGS", "PARALLEL")
+    }
+    command = ["make", "-C", str(checkout), *arguments]
+    subprocess.run(command, env=env, check=True, capture_output=True)
     return (checkout / "asked").read_text().splitlines()
 
 
