@@ -33,5 +33,5 @@ def test_busy_processes_show_as_cpus() -> None:
     before = times.user + times.system + times.children_user + times.children_system
     meter.look([mine], at_s=1.0, rss_bytes=0)
     (sample,) = meter.samples
-    assert sample.cpu >= before
+    assert sample.cpu > before - 0.005  # clock ticks, summed in another order
     assert sample.gpu is None
