@@ -9,7 +9,7 @@ WEB := api/web
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 ARGS ?=
 # Tests of one file run one after the other: they may share servers.
-PARALLEL ?= -n 3 --dist loadfile
+PARALLEL ?= -n 4 --dist loadfile
 export PYTHON
 
 .PHONY: help demo up test test-all check types security secrets audit lint format bench bench-sweeps chaos chaos-trials chaos-recovery load soak mlflow-compare console console-test requirements clean
