@@ -59,7 +59,14 @@ def _run(options: argparse.Namespace) -> int:
         without_mingle=True,  # asking other workers costs a second, and we keep no revokes
     )
     worker.start()
-    return int(worker.exitcode or 0)
+    if worker.exitcode:
+        # Celery's clean-up may wait for ever for half a message of a pool process, as after a lost
+        # connection to the broker in the middle of one. Supervisors start again what has ended, and
+        # all that this process has started ends with it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(worker.exitcode))
+    return 0
 
 
 def _read_compute(text: str) -> str:
